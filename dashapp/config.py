@@ -1,0 +1,112 @@
+"""Settings: the one table of them, and the only reader of the environment.
+
+A value comes from, later ones winning: the default below, `tickertone.toml` in the working directory (or the file that
+`TICKERTONE_CONFIG` names), the environment variable `TICKERTONE_<NAME>`, a command line option.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from dashapp.errors import BadSetting
+
+ENV_PREFIX = "TICKERTONE_"
+CONFIG_FILE = "tickertone.toml"
+
+
+def _setting(default: Any, unit: str, help_text: str, *, low: float | None = None, high: float | None = None) -> Any:
+    return field(default=default, metadata={"unit": unit, "help": help_text, "low": low, "high": high})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings with their defaults; field metadata holds unit, help and bounds."""
+
+    data_dir: Path = _setting(Path("data/store"), "path", "Where the store is: scores, buckets, rejected rows, cache.")
+    host: str = _setting("127.0.0.1", "address", "Address the web server listens on.")
+    port: int = _setting(8050, "port", "Port the web server listens on; 0 takes a free one.", low=0, high=65535)
+    log_level: str = _setting("info", "level", "debug, info, warning or error.")
+    scorer: str = _setting(
+        "", "name@version", "Scorer the charts show. Empty: the only one in the store, or the default scorer among several."
+    )
+    rollup_every_s: float = _setting(30.0, "s", "Pause between two rollups in `run` and `demo`.", low=0.1, high=86_400)
+    query_timeout_ms: int = _setting(10_000, "ms", "A query that takes longer is stopped.", low=1, high=3_600_000)
+    query_max_buckets: int = _setting(50_000, "buckets", "Most buckets one answer holds.", low=1, high=10_000_000)
+    query_threads: int = _setting(4, "threads", "Queries answered at the same time by one process.", low=1, high=64)
+    duckdb_threads: int = _setting(2, "threads", "Threads DuckDB computes with.", low=1, high=256)
+    duckdb_memory_bytes: int = _setting(4_000_000_000, "bytes", "Memory DuckDB may use before it spills.", low=100_000_000)
+    cache_size_bytes: int = _setting(256_000_000, "bytes", "Size the server cache is kept under.", low=1_000_000)
+    ingest_batch_rows: int = _setting(50_000, "rows", "Scores that one commit of a file ingest holds.", low=1, high=1_000_000)
+    demo_seed: int = _setting(7, "number", "Seed of the simulated feed.", low=0)
+    demo_days: float = _setting(7.0, "days", "Simulated history a new demo starts with.", low=0.01, high=366)
+
+
+def load(
+    options: Mapping[str, Any] | None = None, *, environ: Mapping[str, str] | None = None, directory: Path | None = None
+) -> Settings:
+    """The settings in force; raises BadSetting naming key, value and place of what is wrong.
+
+    `options` with the value None count as not given. `environ` and `directory` are for tests: the process's own otherwise.
+    """
+    env = os.environ if environ is None else environ
+    known = {item.name: item for item in fields(Settings)}
+    values: dict[str, Any] = {}
+    for place, given in (_file_values(env, directory), _environment_values(env), ("option", options or {})):
+        for name, value in given.items():
+            if value is None:
+                continue
+            if name not in known:
+                raise BadSetting(f"{place}: setting {name!r} does not exist. Settings: {', '.join(sorted(known))}.")
+            values[name] = _parse(name, value, known[name].default, known[name].metadata, place)
+    return Settings(**values)
+
+
+def environment_name(setting: str) -> str:
+    """The environment variable of a setting."""
+    return ENV_PREFIX + setting.upper()
+
+
+def secret(name: str) -> str | None:
+    """A secret such as an API key, read from the environment only and never kept in Settings."""
+    return os.environ.get(ENV_PREFIX + name) or None
+
+
+def _file_values(env: Mapping[str, str], directory: Path | None) -> tuple[str, Mapping[str, Any]]:
+    named = env.get(ENV_PREFIX + "CONFIG")
+    path = Path(named) if named else (directory or Path.cwd()) / CONFIG_FILE
+    if not path.exists():
+        if named:
+            raise BadSetting(f"{ENV_PREFIX}CONFIG names {named!r}, which does not exist.")
+        return str(path), {}
+    try:
+        return str(path), tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadSetting(f"{path} cannot be read as TOML: {error}.") from error
+
+
+def _environment_values(env: Mapping[str, str]) -> tuple[str, Mapping[str, Any]]:
+    known = {environment_name(item.name): item.name for item in fields(Settings)}
+    return "environment", {known[key]: value for key, value in env.items() if key in known}
+
+
+def _parse(name: str, value: Any, default: Any, metadata: Mapping[str, Any], place: str) -> Any:
+    kind = type(default)
+    try:
+        if isinstance(default, Path):
+            parsed: Any = Path(str(value)).expanduser()
+        elif isinstance(value, bool):
+            raise ValueError("a boolean")
+        else:
+            parsed = kind(value)
+    except (TypeError, ValueError):
+        raise BadSetting(f"{place}: setting {name} has value {value!r}, which is not a valid {kind.__name__}.") from None
+    low, high = metadata["low"], metadata["high"]
+    if (low is not None and not parsed >= low) or (high is not None and not parsed <= high):
+        bounds = f"at least {low}" if high is None else f"from {low} to {high}"
+        raise BadSetting(f"{place}: setting {name} has value {value!r}; it must be {bounds} {metadata['unit']}.")
+    return parsed

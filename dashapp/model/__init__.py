@@ -1,0 +1,1 @@
+"""The arithmetic of sentiment candles: pure, no I/O, no clock, no framework."""

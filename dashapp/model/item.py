@@ -1,0 +1,37 @@
+"""Items: one text from a source, with the tickers it mentions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dashapp.model.time import EpochUs
+
+# What the store holds of one item: enough for any headline or post, small enough that no sender can fill the disk with one.
+MAX_ID_CHARS = 512
+MAX_TEXT_CHARS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """A ticker an item names; `score` in [-1, 1] where the source has scored it already."""
+
+    ticker: str
+    score: float | None = None
+    confidence: float | None = None
+    relevance: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One text from a source: `id` is unique within the world of its sender and never changes.
+
+    `scorer` (`name@version`) says who made the scores of already scored mentions.
+    """
+
+    id: str
+    published_us: EpochUs
+    text: str
+    mentions: tuple[Mention, ...]
+    source: str
+    url: str | None = None
+    scorer: str | None = None

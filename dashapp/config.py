@@ -19,8 +19,17 @@ ENV_PREFIX = "TICKERTONE_"
 CONFIG_FILE = "tickertone.toml"
 
 
-def _setting(default: Any, unit: str, help_text: str, *, low: float | None = None, high: float | None = None) -> Any:
-    return field(default=default, metadata={"unit": unit, "help": help_text, "low": low, "high": high})
+def _setting(
+    default: Any,
+    unit: str,
+    help_text: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+) -> Any:
+    metadata = {"unit": unit, "help": help_text, "low": low, "high": high, "choices": choices}
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +39,24 @@ class Settings:
     data_dir: Path = _setting(Path("data/store"), "path", "Where the store is: scores, buckets, rejected rows, cache.")
     host: str = _setting("127.0.0.1", "address", "Address the web server listens on.")
     port: int = _setting(8050, "port", "Port the web server listens on; 0 takes a free one.", low=0, high=65535)
-    log_level: str = _setting("info", "level", "debug, info, warning or error.")
+    log_level: str = _setting(
+        "info", "level", "Least level of what is logged.", choices=("debug", "info", "warning", "error")
+    )
     scorer: str = _setting(
-        "", "name@version", "Scorer the charts show. Empty: the only one in the store, or the default scorer among several."
+        "", "name@version", "Scorer the charts show. Empty: the only one in the store, or the default of several."
     )
     rollup_every_s: float = _setting(30.0, "s", "Pause between two rollups in `run` and `demo`.", low=0.1, high=86_400)
     query_timeout_ms: int = _setting(10_000, "ms", "A query that takes longer is stopped.", low=1, high=3_600_000)
     query_max_buckets: int = _setting(50_000, "buckets", "Most buckets one answer holds.", low=1, high=10_000_000)
     query_threads: int = _setting(4, "threads", "Queries answered at the same time by one process.", low=1, high=64)
     duckdb_threads: int = _setting(2, "threads", "Threads DuckDB computes with.", low=1, high=256)
-    duckdb_memory_bytes: int = _setting(4_000_000_000, "bytes", "Memory DuckDB may use before it spills.", low=100_000_000)
+    duckdb_memory_bytes: int = _setting(
+        4_000_000_000, "bytes", "Memory DuckDB may use before it spills.", low=100_000_000
+    )
     cache_size_bytes: int = _setting(256_000_000, "bytes", "Size the server cache is kept under.", low=1_000_000)
-    ingest_batch_rows: int = _setting(50_000, "rows", "Scores that one commit of a file ingest holds.", low=1, high=1_000_000)
+    ingest_batch_rows: int = _setting(
+        50_000, "rows", "Scores that one commit of a file ingest holds.", low=1, high=1_000_000
+    )
     demo_seed: int = _setting(7, "number", "Seed of the simulated feed.", low=0)
     demo_days: float = _setting(7.0, "days", "Simulated history a new demo starts with.", low=0.01, high=366)
 
@@ -51,7 +66,7 @@ def load(
 ) -> Settings:
     """The settings in force; raises BadSetting naming key, value and place of what is wrong.
 
-    `options` with the value None count as not given. `environ` and `directory` are for tests: the process's own otherwise.
+    `options` with the value None count as not given. `environ` and `directory` are for tests: else the process's own.
     """
     env = os.environ if environ is None else environ
     known = {item.name: item for item in fields(Settings)}
@@ -94,19 +109,30 @@ def _environment_values(env: Mapping[str, str]) -> tuple[str, Mapping[str, Any]]
     return "environment", {known[key]: value for key, value in env.items() if key in known}
 
 
+# What a setting's default is: how to call that, and which types of TOML and of options it may be given in. Only those
+# that lose nothing: int(30.9) and str(["a"]) would quietly be something else.
+_KINDS: tuple[tuple[type, str, tuple[type, ...]], ...] = (
+    (Path, "path", (str, Path)),
+    (str, "text", (str,)),
+    (float, "number", (float, int, str)),
+    (int, "whole number", (int, str)),
+)
+
+
 def _parse(name: str, value: Any, default: Any, metadata: Mapping[str, Any], place: str) -> Any:
-    kind = type(default)
+    given = f"{place}: setting {name} has value {value!r}"
+    kind, called, accepted = next(row for row in _KINDS if isinstance(default, row[0]))
     try:
-        if isinstance(default, Path):
-            parsed: Any = Path(str(value)).expanduser()
-        elif isinstance(value, bool):
-            raise ValueError("a boolean")
-        else:
-            parsed = kind(value)
-    except (TypeError, ValueError):
-        raise BadSetting(f"{place}: setting {name} has value {value!r}, which is not a valid {kind.__name__}.") from None
-    low, high = metadata["low"], metadata["high"]
+        if isinstance(value, bool) or not isinstance(value, accepted) or (kind is Path and value == ""):
+            raise ValueError(value)
+        # A home directory that cannot be found is a RuntimeError, a number past all floats an OverflowError.
+        parsed: Any = Path(str(value)).expanduser() if kind is Path else kind(value)
+    except (ValueError, OverflowError, RuntimeError):
+        raise BadSetting(f"{given}, which is not a valid {called}.") from None
+    low, high, choices = metadata["low"], metadata["high"], metadata["choices"]
     if (low is not None and not parsed >= low) or (high is not None and not parsed <= high):
         bounds = f"at least {low}" if high is None else f"from {low} to {high}"
-        raise BadSetting(f"{place}: setting {name} has value {value!r}; it must be {bounds} {metadata['unit']}.")
+        raise BadSetting(f"{given}; it must be {bounds} {metadata['unit']}.")
+    if choices and parsed not in choices:
+        raise BadSetting(f"{given}; it must be one of: {', '.join(choices)}.")
     return parsed

@@ -1,23 +1,23 @@
 """The errors of Tickertone, one class per cause.
 
-    TickertoneError
-    ├── UsageError                 what was asked for cannot be done: exit code 2, HTTP 400
-    │   ├── UnknownResolution      not one of the eight
-    │   ├── BadTime                a time that cannot be understood without guessing
-    │   ├── BadRange               start after end, or a limit out of bounds
-    │   ├── BadTicker              not a ticker symbol
-    │   ├── BadSetting             a setting with a value it cannot have
-    │   ├── BadMapping             --map, or a file without the columns that are needed
-    │   └── UnreadableInput        a file that is missing or not of the format it claims
-    ├── NotFound                   HTTP 404
-    │   ├── UnknownTicker          a ticker no score ever named
-    │   └── UnknownScorer          a scorer that is not installed, or has no scores here
-    ├── RowRejected                one row of input; carries the reason its sender is told
-    └── StoreError                 the store cannot do it now: exit code 1, HTTP 503
-        ├── StoreMissing           no store at that place
-        ├── StoreNotWritable       permission, disk full
-        ├── StoreDamaged           a file of the store that cannot be read
-        └── CommitConflict         other writers kept winning; nothing was written
+TickertoneError
+├── UsageError                 what was asked for cannot be done: exit code 2, HTTP 400
+│   ├── UnknownResolution      not one of the eight
+│   ├── BadTime                a time that cannot be understood without guessing
+│   ├── BadRange               start after end, or a limit out of bounds
+│   ├── BadTicker              not a ticker symbol
+│   ├── BadSetting             a setting with a value it cannot have
+│   ├── BadMapping             --map, or a file without the columns that are needed
+│   └── UnreadableInput        a file that is missing or not of the format it claims
+├── NotFound                   HTTP 404
+│   ├── UnknownTicker          a ticker no score ever named
+│   └── UnknownScorer          a scorer that is not installed, or has no scores here
+├── RowRejected                one row of input; carries the reason its sender is told
+└── StoreError                 the store cannot do it now: exit code 1, HTTP 503
+    ├── StoreMissing           no store at that place
+    ├── StoreNotWritable       permission, disk full
+    ├── StoreDamaged           a file of the store that cannot be read
+    └── CommitConflict         other writers kept winning; nothing was written
 """
 
 from __future__ import annotations

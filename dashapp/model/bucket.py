@@ -1,8 +1,8 @@
 """Buckets: the scores of one ticker in one aligned interval, and the two laws that make and combine them.
 
-`fold` makes buckets of scores; `merge` combines two buckets of the same ticker, scorer and resolution. A bucket keeps, with its
-open and close, the time and item id that decide them, and its sums are integers, so `merge` is associative, commutative and
-exact: in whatever order and whichever batches scores arrive, the bucket is the same to the last bit.
+`fold` makes buckets of scores; `merge` combines two buckets of the same ticker, scorer and resolution. A bucket keeps,
+with its open and close, the time and item id that decide them, and its sums are integers, so `merge` is associative,
+commutative and exact: in whatever order and whichever batches scores arrive, the bucket is the same to the last bit.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dashapp.model.time import EpochUs
 
-# What the store holds of one item: enough for any headline or post, small enough that no sender can fill the disk with one.
+# What the store holds of one item: enough for any headline or post, and too small to fill a disk with.
 MAX_ID_CHARS = 512
 MAX_TEXT_CHARS = 20_000
 

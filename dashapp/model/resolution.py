@@ -1,8 +1,8 @@
 """The eight resolutions: the one table of them, and what follows from it.
 
-Buckets are aligned to the UTC wall clock, start inclusive, end exclusive. Every width divides a day, and 1970-01-01 began
-a day, so floor division of the microseconds since then is the whole of alignment, before 1970 as well. UTC has no daylight
-saving time, so none of it can matter.
+Buckets are aligned to the UTC wall clock, start inclusive, end exclusive. Every width divides a day, and 1970-01-01
+began a day, so floor division of the microseconds since then is the whole of alignment, before 1970 as well. UTC has no
+daylight saving time, so none of it can matter.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def end_us(start_us: int, resolution: Resolution) -> EpochUs:
 
 
 def progress_pct(start_us: int, resolution: Resolution, now_us: int) -> float:
-    """How much of a bucket's interval is over: 0.0 at its start, below 100.0 until its end, exactly 100.0 from then on."""
+    """How much of a bucket's interval is over: 0.0 at its start, below 100.0 until its end, 100.0 from then on."""
     elapsed_us = now_us - start_us
     if elapsed_us >= resolution.width_us:
         return 100.0

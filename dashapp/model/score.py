@@ -16,8 +16,8 @@ SCORE_SCALE = 1_000_000
 LABEL_THRESHOLD_E6 = 50_000
 
 # A commit takes this many positions at most; a position is (version of the scores table << POSITION_BITS) + row in the
-# commit. It orders scores by acceptance, survives compaction, and tells the version that brought the row. 2**33 versions
-# fit before a position passes 2**53, beyond which JavaScript cannot hold it.
+# commit. It orders scores by acceptance, survives compaction, and tells the version that brought the row. 2**33
+# versions fit before a position passes 2**53, beyond which JavaScript cannot hold it.
 POSITION_BITS = 20
 MAX_COMMIT_ROWS = 1 << POSITION_BITS
 
@@ -49,8 +49,9 @@ class Score:
 
 
 def quantise(score: float) -> ScoreE6:
-    """A score in [-1, 1] in millionths, halves to even; raises ValueError for NaN, infinity and what is out of range."""
-    if not math.isfinite(score):
+    """A score in [-1, 1] in millionths, halves to even; raises ValueError for NaN, infinity and out of range."""
+    # JSON has whole numbers of any length, and isfinite cannot take those that are past all floats.
+    if isinstance(score, float) and not math.isfinite(score):
         raise ValueError(f"score {score!r} is not a finite number")
     if not -1.0 <= score <= 1.0:
         raise ValueError(f"score {score!r} is outside [-1, 1]")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import NewType
 
+from dashapp.errors import BadTime
+
 EpochUs = NewType("EpochUs", int)
 
 US_PER_SECOND = 1_000_000
@@ -40,3 +42,24 @@ def to_iso(moment_us: int) -> str:
 def date_of(moment_us: int) -> str:
     """The UTC date a point in time falls on, as YYYY-MM-DD."""
     return to_datetime(moment_us).date().isoformat()
+
+
+def parse_iso(text: str, name: str = "time") -> EpochUs:
+    """The point in time of an ISO-8601 text with Z or an offset; a date alone is its first moment in UTC.
+
+    Raises BadTime, naming the parameter, for anything else: a time without a zone is not guessed.
+    """
+    try:
+        moment = datetime.fromisoformat(text.strip())
+        if len(text.strip()) == 10:
+            moment = moment.replace(tzinfo=UTC)
+        return from_datetime(moment)
+    except ValueError:
+        raise BadTime(
+            f"{name} {text[:40]!r} is not an ISO-8601 time with a zone. "
+            "Write it as 2026-01-31T09:30:00Z, or a date alone "
+            "for its first moment in UTC (an offset's + is %2B in a URL).",
+            parameter=name,
+        ) from None
+    except OverflowError:
+        raise BadTime(f"{name} {text[:40]!r} is outside the years 1 to 9999 in UTC.", parameter=name) from None

@@ -1,0 +1,164 @@
+"""DuckDB: the one engine that folds, merges and reads, as an in-memory session over Parquet files.
+
+SQL texts here are constants; values go in as parameters. The one thing formatted into a text is the width of a
+resolution, a number out of our own table: as a parameter it costs `time_bucket` its constant path (measured: three
+times the whole fold).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from dashapp.errors import StoreDamaged, StoreError
+from dashapp.model.resolution import Resolution
+
+
+class Duck:
+    """A DuckDB session; `cursor()` is safe to call from any thread, a cursor belongs to one thread at a time."""
+
+    def __init__(self, *, threads: int, memory_bytes: int, spill_dir: Path) -> None:
+        self._connection = duckdb.connect(
+            ":memory:",
+            config={
+                "threads": threads,
+                "memory_limit": f"{memory_bytes}B",
+                "temp_directory": str(spill_dir),
+                "autoinstall_known_extensions": False,
+                "autoload_known_extensions": False,
+            },
+        )
+        self._connection.execute("SET TimeZone = 'UTC'")
+        # Files of the store never change once written, so what their footers said stays true.
+        self._connection.execute("SET parquet_metadata_cache = true")
+
+    @contextmanager
+    def cursor(self) -> Iterator[Cursor]:
+        """A cursor with its own temporary tables, closed at the end."""
+        raw = self._connection.cursor()
+        try:
+            yield Cursor(raw)
+        except duckdb.InterruptException as error:
+            raise StoreError("The query took too long and was stopped; ask for a shorter range.") from error
+        except (duckdb.IOException, duckdb.InvalidInputException) as error:
+            raise StoreDamaged(f"A file of the store cannot be read: {error}") from error
+        finally:
+            raw.close()
+
+    def close(self) -> None:
+        """End the session."""
+        self._connection.close()
+
+
+class Cursor:
+    """One DuckDB cursor."""
+
+    def __init__(self, raw: duckdb.DuckDBPyConnection) -> None:
+        self._raw = raw
+
+    def run(self, sql: str, params: Mapping[str, Any] | None = None) -> None:
+        """Execute a statement whose result nobody reads."""
+        self._raw.execute(sql, dict(params or {}))
+
+    def rows(self, sql: str, params: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        """All rows of a query, as tuples."""
+        return self._raw.execute(sql, dict(params or {})).fetchall()
+
+    def table(self, sql: str, params: Mapping[str, Any] | None = None) -> pa.Table:
+        """All rows of a query, as an Arrow table."""
+        return self._raw.sql(sql, params=dict(params or {})).to_arrow_table()
+
+    def register(self, name: str, table: pa.Table) -> None:
+        """Make an Arrow table readable under a name."""
+        self._raw.register(name, table)
+
+    @contextmanager
+    def limited(self, timeout_ms: int) -> Iterator[None]:
+        """Stop what runs inside after this time."""
+        timer = threading.Timer(timeout_ms / 1000, self._raw.interrupt)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+
+def bucket_start(column: str, resolution: Resolution) -> str:
+    """SQL for the start, in microseconds, of the bucket that holds the moment in `column`."""
+    return f"epoch_us(time_bucket(INTERVAL '{resolution.seconds:d} seconds', make_timestamp({column})))"
+
+
+# The columns of a scores file that a fold reads.
+FOLD_COLUMNS = ("ticker", "scorer", "published_us", "item_id", "score_e6", "label", "source", "position")
+_FOLD_COLUMNS = ", ".join(FOLD_COLUMNS)
+
+# What brings rows into the order that decides open and close. `ord` compares within one date only, which is enough: no
+# bucket is longer than a day.
+ORD = "row_number() OVER (ORDER BY ticker, scorer, published_us, item_id) AS ord"
+ORDERED_BY_SORT = f"SELECT {_FOLD_COLUMNS}, {ORD} FROM read_parquet($files) WHERE position >= $from_position"
+# A date that lies in one file needs no sort: the file is in that order already, and comparing integers is what makes
+# arg_min fast (measured on 10 million scores: 2.3 s against 3.7 s with (published_us, item_id) as the key).
+ORDERED_BY_FILE = f"""
+    SELECT {_FOLD_COLUMNS}, file_row_number AS ord
+    FROM read_parquet($single_files, file_row_number = true) WHERE position >= $from_position
+"""
+
+
+SOURCE_BITS = "bit_or(source_bits) AS source_bits"
+SOURCES = "list_sort(list(DISTINCT source)) AS sources"
+
+
+def fold_sql(rows: str, resolution: Resolution, sources: str) -> str:
+    """SQL that folds score rows with `ord` into buckets; `sources` is SOURCE_BITS (needs that column) or SOURCES."""
+    return f"""
+    SELECT ticker, scorer, {bucket_start("published_us", resolution)} AS start_us,
+        arg_min(score_e6, ord) AS open_e6, min(published_us) AS open_us, arg_min(item_id, ord) AS open_item_id,
+        max(score_e6) AS high_e6, min(score_e6) AS low_e6,
+        arg_max(score_e6, ord) AS close_e6, max(published_us) AS close_us, arg_max(item_id, ord) AS close_item_id,
+        count(*) AS count, sum(score_e6)::BIGINT AS sum_e6, sum(score_e6::BIGINT * score_e6) AS sumsq_e12,
+        count_if(label = 'positive')::BIGINT AS positive, count_if(label = 'neutral')::BIGINT AS neutral,
+        count_if(label = 'negative')::BIGINT AS negative,
+        {sources}, min(position) AS first_position, max(position) AS last_position
+    FROM ({rows}) GROUP BY ALL"""
+
+
+def coarsen_sql(rows: str, resolution: Resolution) -> str:
+    """SQL that merges disjoint finer buckets (with `source_bits`) into those of a coarser resolution.
+
+    Buckets of one ticker do not overlap in time, so the start alone decides which opens and which closes.
+    """
+    return f"""
+    SELECT ticker, scorer, {bucket_start("fine.start_us", resolution)} AS start_us,
+        arg_min(open_e6, fine.start_us) AS open_e6, min(open_us) AS open_us,
+        arg_min(open_item_id, fine.start_us) AS open_item_id,
+        max(high_e6) AS high_e6, min(low_e6) AS low_e6,
+        arg_max(close_e6, fine.start_us) AS close_e6, max(close_us) AS close_us,
+        arg_max(close_item_id, fine.start_us) AS close_item_id,
+        sum(count)::BIGINT AS count, sum(sum_e6)::BIGINT AS sum_e6, sum(sumsq_e12)::HUGEINT AS sumsq_e12,
+        sum(positive)::BIGINT AS positive, sum(neutral)::BIGINT AS neutral, sum(negative)::BIGINT AS negative,
+        bit_or(source_bits) AS source_bits,
+        min(first_position) AS first_position, max(last_position) AS last_position
+    FROM ({rows}) AS fine GROUP BY ALL"""
+
+
+def merge_sql(rows: str) -> str:
+    """SQL that merges buckets of the same ticker, scorer and start (with `sources` lists) into one each."""
+    return f"""
+    SELECT ticker, scorer, start_us,
+        arg_min(open_e6, (open_us, open_item_id)) AS open_e6, min(open_us) AS open_us,
+        arg_min(open_item_id, (open_us, open_item_id)) AS open_item_id,
+        max(high_e6) AS high_e6, min(low_e6) AS low_e6,
+        arg_max(close_e6, (close_us, close_item_id)) AS close_e6, max(close_us) AS close_us,
+        arg_max(close_item_id, (close_us, close_item_id)) AS close_item_id,
+        sum(count)::BIGINT AS count, sum(sum_e6)::BIGINT AS sum_e6, sum(sumsq_e12::HUGEINT) AS sumsq_e12,
+        sum(positive)::BIGINT AS positive, sum(neutral)::BIGINT AS neutral, sum(negative)::BIGINT AS negative,
+        list_sort(list_distinct(flatten(list(sources)))) AS sources,
+        min(first_position) AS first_position, max(last_position) AS last_position
+    FROM ({rows}) GROUP BY ticker, scorer, start_us"""

@@ -1,0 +1,108 @@
+"""The keys the scores table has seen, so that one (item, ticker, scorer) counts once, ever, whatever date it comes
+with.
+
+A key is 64 bits of the MD5 of the three. Keys lie in sorted runs, each for a range of table versions: long ones in
+files (mapped, not read), short ones in memory. A look-up is a binary search in each run, about 30 of them at most;
+1,000 keys among 10 million take well under a millisecond. A hit is only a suspicion: `ScoresTable` asks the table
+itself before it calls a row a duplicate.
+
+All of it is derived from the table: what is missing is caught up from there, and the folder can be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dashapp.store import durable
+
+Keys = NDArray[np.uint64]
+
+# Below this a run lives in memory only and is read again from the table after a restart.
+FILE_RUN_KEYS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    first_version: int
+    last_version: int
+    keys: Keys
+    path: Path | None
+
+
+class KeyIndex:
+    """The keys of the scores table up to `version`; used under the lock of that table's writers."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self._runs = self._load()
+
+    @property
+    def version(self) -> int:
+        """The last version of the scores table whose keys are in; -1 when there are none."""
+        return self._runs[-1].last_version if self._runs else -1
+
+    def emptied(self) -> KeyIndex:
+        """An index of nothing in the same folder, whose files are deleted."""
+        for path in self._folder.glob("*.u64"):
+            path.unlink(missing_ok=True)
+        return KeyIndex(self._folder)
+
+    def contains(self, keys: Keys) -> NDArray[np.bool_]:
+        """Which of the keys have been seen, probably: a hit can be a collision, a miss cannot be wrong."""
+        seen = np.zeros(len(keys), dtype=np.bool_)
+        for run in self._runs:
+            if len(run.keys):
+                places = np.searchsorted(run.keys, keys)
+                places[places == len(run.keys)] = 0
+                seen |= run.keys[places] == keys
+        return seen
+
+    def add(self, last_version: int, keys: Keys) -> None:
+        """Take the keys of all versions after `version` up to and including `last_version`."""
+        self._runs.append(_Run(self.version + 1, last_version, np.sort(keys), None))
+        # Neighbours of like size become one, so a key is copied about log2(n) times in its life and runs stay few.
+        while len(self._runs) > 1 and len(self._runs[-1].keys) * 2 >= len(self._runs[-2].keys):
+            newer, older = self._runs.pop(), self._runs.pop()
+            keys_of_both = np.sort(np.concatenate([older.keys, newer.keys]), kind="stable")
+            self._runs.append(_Run(older.first_version, newer.last_version, keys_of_both, None))
+            self._persist_last()
+            for run in (older, newer):
+                if run.path is not None:
+                    run.path.unlink(missing_ok=True)
+        self._persist_last()
+
+    def _persist_last(self) -> None:
+        run = self._runs[-1]
+        covered_by_files = len(self._runs) == 1 or self._runs[-2].path is not None
+        if run.path is not None or len(run.keys) < FILE_RUN_KEYS or not covered_by_files:
+            return
+        path = self._folder / f"{run.first_version}-{run.last_version}-{len(run.keys)}.u64"
+        partial = path.with_suffix(f".{os.getpid()}.partial")
+        with partial.open("wb") as file:
+            run.keys.tofile(file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+        durable.sync_folder(self._folder)
+        self._runs[-1] = _Run(run.first_version, run.last_version, np.memmap(path, dtype=np.uint64, mode="r"), path)
+
+    def _load(self) -> list[_Run]:
+        """The longest unbroken chain of files from version 0 on; what does not fit is left for the table to tell."""
+        found: dict[int, tuple[int, int, Path]] = {}
+        for path in self._folder.glob("*.u64"):
+            first, last, count = (int(part) for part in path.stem.split("-"))
+            if path.stat().st_size == count * 8 and last > found.get(first, (-1, 0, path))[0]:
+                found[first] = (last, count, path)
+        runs: list[_Run] = []
+        following = 0
+        while following in found:
+            last, _, path = found[following]
+            runs.append(_Run(following, last, np.memmap(path, dtype=np.uint64, mode="r"), path))
+            following = last + 1
+        return runs

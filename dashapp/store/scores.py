@@ -1,0 +1,235 @@
+"""The scores table: one row per (item, ticker, scorer), partitioned by published UTC date.
+
+Its version is the clock of the system: every accepted batch makes the next one. Within a commit rows are ordered by
+ticker, scorer, published time and item id, and their positions rise in that order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from dashapp.errors import CommitConflict
+from dashapp.model.score import LABEL_THRESHOLD_E6, MAX_COMMIT_ROWS, Score, position_of
+from dashapp.model.time import US_PER_DAY
+from dashapp.store.duck import Duck
+from dashapp.store.keys import KeyIndex, Keys
+from dashapp.store.locks import exclusive
+from dashapp.store.tables import DataFile, NewFile, Table
+
+# What a sender of scores provides. `score_e6` is in millionths; times are microseconds since 1970 UTC.
+INPUT_SCHEMA = pa.schema(
+    [
+        pa.field("item_id", pa.string(), nullable=False),
+        pa.field("ticker", pa.string(), nullable=False),
+        pa.field("scorer", pa.string(), nullable=False),
+        pa.field("published_us", pa.int64(), nullable=False),
+        pa.field("score_e6", pa.int32(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("url", pa.string()),
+        pa.field("confidence", pa.float64()),
+        pa.field("relevance", pa.float64()),
+        pa.field("story_id", pa.string()),
+    ]
+)
+TABLE_SCHEMA = pa.schema(
+    [
+        pa.field("date", pa.date32(), nullable=False),
+        *INPUT_SCHEMA,
+        pa.field("label", pa.string(), nullable=False),
+        pa.field("accepted_us", pa.int64(), nullable=False),
+        pa.field("position", pa.int64(), nullable=False),
+    ]
+)
+IDENTITY = ("item_id", "ticker", "scorer")
+
+# 31 is the unit separator: no id, ticker or scorer may hold it, so two different identities never make one text.
+_KEYS_SQL = "SELECT md5_number_lower(item_id || chr(31) || ticker || chr(31) || scorer) AS key FROM "
+_COMMIT_ATTEMPTS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What became of a batch: `duplicate[i]` tells whether row i was known already; version is None when all were."""
+
+    version: int | None
+    duplicate: NDArray[np.bool_]
+
+    @property
+    def accepted(self) -> int:
+        """Rows that are new and durable."""
+        return int(len(self.duplicate) - self.duplicate.sum())
+
+
+class ScoresTable:
+    """The scores of a store; not safe for use by several threads at once."""
+
+    def __init__(self, data_dir: Path, duck: Duck, *, create: bool) -> None:
+        self._data_dir = data_dir
+        self._duck = duck
+        self._keys: KeyIndex | None = None  # only writers need it
+        self.table = Table(
+            data_dir / "scores",
+            TABLE_SCHEMA,
+            partition_by=["date"],
+            bounded=["position", "published_us"],
+            create=create,
+        )
+
+    @property
+    def version(self) -> int:
+        """The version of the snapshot held."""
+        return self.table.version
+
+    def append(self, rows: pa.Table, *, accepted_us: int) -> Appended:
+        """Store the rows that are new, durable on return; rows are of INPUT_SCHEMA, at most MAX_COMMIT_ROWS.
+
+        Of rows with the same identity the first counts, in the batch as in the store. Raises StoreNotWritable, or
+        CommitConflict when other writers kept winning; nothing was stored then. About 10 ms and a flush to the disk.
+        """
+        if rows.num_rows > MAX_COMMIT_ROWS:
+            raise ValueError(f"{rows.num_rows} rows in one commit; at most {MAX_COMMIT_ROWS} are allowed")
+        rows = rows.cast(INPUT_SCHEMA)
+        if rows.num_rows == 0:
+            return Appended(None, np.zeros(0, dtype=np.bool_))
+        with self._duck.cursor() as cursor:
+            cursor.register("batch", rows)
+            keys = cursor.table(_KEYS_SQL + "batch").column("key").to_numpy()
+        for _ in range(_COMMIT_ATTEMPTS):
+            with exclusive(self._data_dir / "locks" / "scores.lock"):
+                try:
+                    return self._append_once(rows, keys, accepted_us)
+                except CommitConflict as error:
+                    conflict = error
+        raise conflict
+
+    def files_after(self, version: int) -> tuple[DataFile, ...]:
+        """The files that hold rows accepted after this version (and, once compacted, older rows as well)."""
+        first = position_of(version + 1, 0)
+        return tuple(file for file in self.table.files() if file.bounds["position"][1] >= first)
+
+    def _append_once(self, rows: pa.Table, keys: Keys, accepted_us: int) -> Appended:
+        self.table.refresh()
+        index = self._caught_up_index()
+        duplicate = _repeated(rows, keys)
+        suspects = np.flatnonzero(index.contains(keys) & ~duplicate)
+        if len(suspects):
+            duplicate[suspects[self._stored(rows.take(pa.array(suspects)))]] = True
+        fresh = np.flatnonzero(~duplicate)
+        if len(fresh) == 0:
+            return Appended(None, duplicate)
+        version = self.table.version + 1
+        written = self.table.write(_partitioned(rows.take(pa.array(fresh)), version, accepted_us))
+        self.table.commit(written, metadata={"accepted": len(fresh)})
+        index.add(version, keys[fresh])
+        return Appended(version, duplicate)
+
+    def _caught_up_index(self) -> KeyIndex:
+        if self._keys is None:
+            self._keys = KeyIndex(self._data_dir / "keys" / self.table.identity)
+        if self._keys.version > self.table.version:
+            # The table was replaced by an older one: the index is not of it.
+            self._keys = self._keys.emptied()
+        if self._keys.version < self.table.version:
+            files = [file.path for file in self.files_after(self._keys.version)]
+            missed = np.zeros(0, dtype=np.uint64)
+            if files:
+                with self._duck.cursor() as cursor:
+                    missed = (
+                        cursor.table(
+                            _KEYS_SQL + "read_parquet($files) WHERE position >= $first",
+                            {"files": files, "first": position_of(self._keys.version + 1, 0)},
+                        )
+                        .column("key")
+                        .to_numpy()
+                    )
+            self._keys.add(self.table.version, missed)
+        return self._keys
+
+    def _stored(self, rows: pa.Table) -> NDArray[np.bool_]:
+        """Which of the rows the table holds, by their full identity."""
+        found = np.zeros(rows.num_rows, dtype=np.bool_)
+        dates = set(_dates(rows).to_pylist())
+        files = self.table.files()
+        here = [file.path for file in files if file.partition["date"] in dates]
+        elsewhere = [file.path for file in files if file.partition["date"] not in dates]
+        # Nearly every repeat has the date it had the first time; only what is not found there is looked for everywhere.
+        for paths in (here, elsewhere):
+            missing = np.flatnonzero(~found)
+            if len(missing) and paths:
+                found[missing[self._held(rows.take(pa.array(missing)), paths)]] = True
+        return found
+
+    def _held(self, rows: pa.Table, paths: Sequence[str]) -> NDArray[np.int64]:
+        wanted = rows.select(IDENTITY).append_column("row", pa.array(range(rows.num_rows), pa.int64()))
+        with self._duck.cursor() as cursor:
+            cursor.register("wanted", wanted)
+            # Reading only the wanted tickers lets whole row groups be skipped.
+            tickers = pc.unique(rows.column("ticker")).to_pylist()
+            held = cursor.table(
+                "SELECT DISTINCT row FROM wanted SEMI JOIN "
+                "(SELECT item_id, ticker, scorer FROM read_parquet($paths) "
+                "WHERE list_contains($tickers, ticker)) AS stored "
+                "USING (item_id, ticker, scorer)",
+                {"paths": list(paths), "tickers": tickers},
+            )
+        return np.asarray(held.column("row").to_numpy(), dtype=np.int64)
+
+
+def scores_to_arrow(scores: Sequence[Score]) -> pa.Table:
+    """Scores as rows of INPUT_SCHEMA, in their order."""
+    return pa.table(
+        {name: [getattr(score, name) for score in scores] for name in INPUT_SCHEMA.names}, schema=INPUT_SCHEMA
+    )
+
+
+def _repeated(rows: pa.Table, keys: Keys) -> NDArray[np.bool_]:
+    """Which rows repeat the identity of an earlier row of the same batch."""
+    repeated = np.zeros(len(keys), dtype=np.bool_)
+    _, first = np.unique(keys, return_index=True)
+    if len(first) == len(keys):
+        return repeated
+    seen: set[tuple[str, ...]] = set()
+    # Equal keys are few; only their rows are compared in full.
+    values, counts = np.unique(keys, return_counts=True)
+    shared = np.flatnonzero(np.isin(keys, values[counts > 1]))
+    columns = [rows.column(name).take(pa.array(shared)).to_pylist() for name in IDENTITY]
+    for row, identity in zip(shared, zip(*columns, strict=True), strict=True):
+        repeated[row] = identity in seen
+        seen.add(identity)
+    return repeated
+
+
+def _dates(rows: pa.Table) -> pa.Array:
+    days = np.floor_divide(rows.column("published_us").to_numpy(), US_PER_DAY).astype("datetime64[D]")
+    return pa.array(days.astype(str))
+
+
+def _partitioned(rows: pa.Table, version: int, accepted_us: int) -> list[NewFile]:
+    """The rows with position, acceptance time and label, one file per published date."""
+    score_e6 = rows.column("score_e6")
+    label = pc.if_else(
+        pc.greater_equal(score_e6, LABEL_THRESHOLD_E6),
+        "positive",
+        pc.if_else(pc.less_equal(score_e6, -LABEL_THRESHOLD_E6), "negative", "neutral"),
+    )
+    rows = rows.append_column("label", label).append_column("date", _dates(rows))
+    rows = rows.sort_by([(name, "ascending") for name in ("date", "ticker", "scorer", "published_us", "item_id")])
+    rows = rows.append_column("accepted_us", pa.array(np.full(rows.num_rows, accepted_us, dtype=np.int64)))
+    positions = np.arange(rows.num_rows, dtype=np.int64) + position_of(version, 0)
+    rows = rows.append_column("position", pa.array(positions))
+    dates = rows.column("date").to_numpy(zero_copy_only=False).astype(str)
+    starts = np.flatnonzero(np.concatenate([[True], dates[1:] != dates[:-1]]))
+    columns = [name for name in TABLE_SCHEMA.names if name != "date"]
+    data = rows.select(columns)
+    return [
+        NewFile({"date": str(dates[start])}, data.slice(start, stop - start))
+        for start, stop in zip(starts, [*starts[1:], rows.num_rows], strict=True)
+    ]

@@ -1,0 +1,235 @@
+"""Delta Lake tables of partitioned Parquet: snapshots to read, commits that are atomic, durable and conditional.
+
+A commit names the version it was computed from. Where another writer came first it fails and nothing is written, so
+what was checked before a commit (nothing twice, nothing lost) holds when it lands. The order of a commit is: data
+files, their folders, log entry, log folder; each flushed to the disk before the next, so a log entry never names a
+file that a power cut can take.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.transaction import AddAction, RemoveAction
+
+from dashapp.errors import CommitConflict, StoreDamaged, StoreMissing, StoreNotWritable
+from dashapp.store import durable
+
+# A checkpoint lets a reader open the table without reading every log entry since the first; at 4 commits a second one
+# is written every 25 s.
+CHECKPOINT_EVERY = "100"
+# Small files are written and flushed a few at a time: flushing is waiting, not work.
+WRITE_THREADS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """A Parquet file of a snapshot; `path` is absolute, `bounds` holds (lowest, highest) of the columns the table
+    keeps them for."""
+
+    path: str
+    relative: str
+    partition: Mapping[str, str]
+    rows: int
+    size_bytes: int
+    bounds: Mapping[str, tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class NewFile:
+    """Rows to be written as one file of one partition; the partition columns are not among the rows' columns."""
+
+    partition: Mapping[str, str]
+    rows: pa.Table
+
+
+class Table:
+    """One Delta table on a local disk; not safe for use by several threads at once."""
+
+    def __init__(
+        self, root: Path, schema: pa.Schema, *, partition_by: Sequence[str], bounded: Sequence[str], create: bool
+    ) -> None:
+        self.root = root.absolute()
+        self._partition_by = list(partition_by)
+        self._bounded = tuple(bounded)
+        self._files: tuple[int, tuple[DataFile, ...]] | None = None
+        try:
+            self._delta = DeltaTable(str(self.root))
+        except TableNotFoundError:
+            if not create:
+                raise StoreMissing(
+                    f"There is no store at {self.root.parent}. Ingest something first, or set TICKERTONE_DATA_DIR."
+                ) from None
+            self._delta = self._create(schema)
+        except DeltaError as error:
+            raise StoreDamaged(f"The table at {self.root} cannot be opened: {error}") from error
+
+    @property
+    def version(self) -> int:
+        """The version of the snapshot held."""
+        version: int = self._delta.version()
+        return version
+
+    @property
+    def identity(self) -> str:
+        """The table's own id, given when it was made."""
+        return str(self._delta.metadata().id)
+
+    def refresh(self) -> int:
+        """Move on to the newest version and return it; 1 to 3 ms."""
+        try:
+            self._delta.update_incremental()
+        except DeltaError as error:
+            raise StoreDamaged(f"The log of {self.root} cannot be read: {error}") from error
+        return self.version
+
+    def transaction_version(self, application: str) -> int | None:
+        """What an application last recorded with its commits, None before the first."""
+        return self._delta.transaction_version(application)
+
+    def files(self) -> tuple[DataFile, ...]:
+        """The data files of the snapshot held."""
+        if self._files is None or self._files[0] != self.version:
+            self._files = (self.version, self._list_files())
+        return self._files[1]
+
+    def write(self, new: Sequence[NewFile]) -> list[AddAction]:
+        """Write data files, durable but not yet part of the table; raises StoreNotWritable.
+
+        What is never committed stays behind as an orphan file, which readers do not see and upkeep removes.
+        """
+        folders = {self._folder(file.partition) for file in new}
+        try:
+            fresh = [folder for folder in folders if not folder.exists()]
+            for folder in fresh:
+                folder.mkdir(parents=True, exist_ok=True)
+            with ThreadPoolExecutor(WRITE_THREADS) as pool:
+                actions = list(pool.map(self._write_one, new))
+            for folder in {*folders, *itertools.chain.from_iterable(map(self._ancestors, fresh))}:
+                durable.sync_folder(folder)
+        except OSError as error:
+            raise StoreNotWritable(
+                f"{error.filename or self.root} cannot be written: {error.strerror}. Nothing was committed."
+            ) from error
+        return actions
+
+    def commit(
+        self,
+        adds: Sequence[AddAction],
+        removes: Sequence[DataFile] = (),
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        transaction: tuple[str, int] | None = None,
+    ) -> int:
+        """Make written files part of the table in one step and return the new version, durable.
+
+        Raises CommitConflict when the table has moved on since `refresh`; nothing is changed then.
+        """
+        now_ms = time.time_ns() // 1_000_000
+        removals = [
+            RemoveAction(
+                file.relative,
+                data_change=True,
+                deletion_timestamp=now_ms,
+                size=file.size_bytes,
+                partition_values=dict(file.partition),
+            )
+            for file in removes
+        ]
+        try:
+            self._delta.create_write_transaction(
+                [*adds, *removals],
+                mode="append",
+                schema=self._delta.schema(),
+                partition_by=self._partition_by,
+                commit_properties=CommitProperties(
+                    max_commit_retries=0,
+                    custom_metadata={key: str(value) for key, value in (metadata or {}).items()},
+                    app_transactions=[Transaction(*transaction)] if transaction else None,
+                ),
+                # The log is the history that replay reads; upkeep decides when to clean it, not a commit.
+                post_commithook_properties=PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False),
+            )
+        except CommitFailedError as error:
+            raise CommitConflict(f"{self.root} moved on from version {self.version} meanwhile: {error}") from error
+        except (DeltaError, OSError) as error:
+            raise StoreNotWritable(f"The log of {self.root} cannot be written: {error}") from error
+        committed = self.version + 1
+        log = self.root / "_delta_log"
+        durable.sync_file(log / f"{committed:020d}.json")
+        durable.sync_folder(log)
+        self.refresh()
+        return committed
+
+    def _create(self, schema: pa.Schema) -> DeltaTable:
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            table = DeltaTable.create(
+                str(self.root),
+                schema=schema,
+                mode="ignore",  # another process may be creating it at this moment
+                partition_by=self._partition_by,
+                configuration={
+                    "delta.checkpointInterval": CHECKPOINT_EVERY,
+                    "delta.logRetentionDuration": "interval 36500 days",
+                },
+            )
+            for folder in (self.root / "_delta_log", self.root, self.root.parent):
+                durable.sync_folder(folder)
+        except OSError as error:
+            raise StoreNotWritable(f"{self.root} cannot be created: {error.strerror}.") from error
+        except DeltaError as error:
+            raise StoreNotWritable(f"{self.root} cannot be created: {error}") from error
+        return table
+
+    def _folder(self, partition: Mapping[str, str]) -> Path:
+        return self.root.joinpath(*(f"{name}={partition[name]}" for name in self._partition_by))
+
+    def _ancestors(self, folder: Path) -> list[Path]:
+        return [parent for parent in folder.parents if parent == self.root or self.root in parent.parents]
+
+    def _write_one(self, file: NewFile) -> AddAction:
+        path = self._folder(file.partition) / f"{uuid.uuid4()}.parquet"
+        size_bytes = durable.write_parquet(path, file.rows)
+        low: dict[str, int] = {}
+        high: dict[str, int] = {}
+        for name in self._bounded:
+            bounds = pc.min_max(file.rows.column(name)).as_py()
+            low[name], high[name] = bounds["min"], bounds["max"]
+        stats = {"numRecords": file.rows.num_rows, "minValues": low, "maxValues": high, "nullCount": {}}
+        return AddAction(
+            path=str(path.relative_to(self.root)),
+            size=size_bytes,
+            partition_values=dict(file.partition),
+            modification_time=time.time_ns() // 1_000_000,
+            data_change=True,
+            stats=json.dumps(stats),
+        )
+
+    def _list_files(self) -> tuple[DataFile, ...]:
+        listed = pa.table(self._delta.get_add_actions(flatten=True)).to_pydict()
+        partitions = [(name, listed.get(f"partition.{name}")) for name in self._partition_by]
+        bounds = [(name, listed.get(f"min.{name}"), listed.get(f"max.{name}")) for name in self._bounded]
+        return tuple(
+            DataFile(
+                path=str(self.root / relative),
+                relative=relative,
+                partition={name: str(values[row]) for name, values in partitions if values},
+                rows=listed["num_records"][row],
+                size_bytes=listed["size_bytes"][row],
+                bounds={name: (low[row], high[row]) for name, low, high in bounds if low and high},
+            )
+            for row, relative in enumerate(listed["path"])
+        )

@@ -1,0 +1,200 @@
+"""Series: the buckets of a ticker over a range, as every reader of the store sees them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dashapp.config import Settings
+from dashapp.errors import BadRange, UnknownScorer, UnknownTicker
+from dashapp.model.resolution import RESOLUTIONS, Resolution, ceil_us, floor_us
+from dashapp.model.score import revision_of
+from dashapp.model.time import MAX_US, MIN_US, US_PER_DAY, EpochUs, to_iso
+from dashapp.store.reader import Reader, View
+from dashapp.store.store import Store
+
+# Days without scores that a stretch of coverage bridges: a quiet weekend does not end it, a quiet fortnight does.
+_COVERAGE_GAP_DAYS = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """The buckets of one ticker, by one scorer, that start in [start_us, end_us), as columns ascending by
+    `timestamp_us`.
+
+    Scores (open, high, low, close, sum, avg) are floats, exact to the millionth; `revision` is the store's version at
+    which a bucket last changed. `has_more` tells that a limit cut the buckets after the last one here.
+    """
+
+    ticker: str
+    scorer: str
+    resolution: Resolution
+    start_us: EpochUs
+    end_us: EpochUs
+    timestamp_us: list[int]
+    open: list[float]
+    high: list[float]
+    low: list[float]
+    close: list[float]
+    count: list[int]
+    sum: list[float]
+    avg: list[float]
+    positive: list[int]
+    neutral: list[int]
+    negative: list[int]
+    sources: list[list[str]]
+    revision: list[int]
+    has_more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TickerInfo:
+    """What the store holds of one ticker by one scorer; times are those of the first and last published score."""
+
+    ticker: str
+    scorer: str
+    count: int
+    first_us: EpochUs
+    last_us: EpochUs
+
+
+class SeriesReader:
+    """Answers from the newest state of a store; safe for use by several threads."""
+
+    def __init__(self, reader: Reader, *, max_buckets: int, default_scorer: str, preferred_scorer: str) -> None:
+        """`default_scorer` is what the settings demand ("" for none), `preferred_scorer` wins among several
+        otherwise."""
+        self._reader = reader
+        self._max_buckets = max_buckets
+        self._default_scorer = default_scorer
+        self._preferred_scorer = preferred_scorer
+        self._lock = threading.Lock()
+        self._catalogue: tuple[int, dict[tuple[str, str], TickerInfo]] | None = None
+
+    @classmethod
+    def over(cls, store: Store, settings: Settings, *, preferred_scorer: str) -> SeriesReader:
+        """A reader of a store as the settings want it."""
+        return cls(
+            Reader(store, timeout_ms=settings.query_timeout_ms),
+            max_buckets=settings.query_max_buckets,
+            default_scorer=settings.scorer,
+            preferred_scorer=preferred_scorer,
+        )
+
+    def refresh(self) -> int:
+        """Follow the store and return its revision; 2 to 5 ms when nothing is new."""
+        return self._reader.view().revision
+
+    def tickers(self) -> list[TickerInfo]:
+        """Every ticker and scorer the store has scores of, by ticker."""
+        return list(self._catalogue_of(self._reader.view()).values())
+
+    def scorer(self, asked: str | None = None) -> str:
+        """The scorer an answer is about: the one asked for, the one set, the only one there is, or the preferred one.
+
+        Raises UnknownScorer when the one asked for or set has no scores in the store.
+        """
+        present = {info.scorer for info in self._catalogue_of(self._reader.view()).values()}
+        named = asked or self._default_scorer
+        if named:
+            if present and named not in present:
+                raise UnknownScorer(
+                    f"scorer {named!r} has no scores here. Scorers with scores: {', '.join(sorted(present))}.",
+                    scorer=named,
+                )
+            return named
+        if self._preferred_scorer in present or not present:
+            return self._preferred_scorer
+        return min(present)
+
+    def series(
+        self,
+        tickers: Sequence[str],
+        resolution: Resolution,
+        start_us: int,
+        end_us: int,
+        *,
+        scorer: str | None = None,
+        limit: int | None = None,
+    ) -> list[Series]:
+        """The buckets that start in [start_us, end_us), a Series for each ticker in the order given.
+
+        A bucket is in the answer when its start is in the range; a range that begins inside a bucket therefore begins
+        with the next one. At most `limit` buckets a ticker, the earliest, within the settings' bound. Raises
+        BadRange, UnknownTicker, UnknownScorer. One ticker and one day of 1m: 3 to 6 ms.
+        """
+        if not MIN_US <= start_us < end_us <= MAX_US + 1:
+            raise BadRange(
+                f"start {_iso(start_us)} is not before end {_iso(end_us)}.", start=_iso(start_us), end=_iso(end_us)
+            )
+        if limit is not None and limit < 1:
+            raise BadRange(f"limit is {limit}; it must be at least 1.", limit=limit)
+        bound = max(1, self._max_buckets // max(1, len(tickers)))
+        limit = bound if limit is None else min(limit, bound)
+        view = self._reader.view()
+        chosen = self.scorer(scorer)
+        known = self._catalogue_of(view)
+        for ticker in tickers:
+            if (ticker, chosen) not in known:
+                raise UnknownTicker(f"ticker {ticker!r} has no scores by {chosen} here.", ticker=ticker, scorer=chosen)
+        first_us, stop_us = ceil_us(start_us, resolution), ceil_us(end_us, resolution)
+        columns = self._reader.series(view, tickers, chosen, resolution, first_us, stop_us, limit + 1)
+        revisions = [revision_of(position) for position in columns.pop("last_position")]
+        rows_of = _runs(columns.pop("ticker"))
+        answer = []
+        for ticker in tickers:
+            begin, stop = rows_of.get(ticker, (0, 0))
+            kept = slice(begin, min(stop, begin + limit))
+            answer.append(
+                Series(
+                    ticker=ticker,
+                    scorer=chosen,
+                    resolution=resolution,
+                    start_us=first_us,
+                    end_us=stop_us,
+                    revision=revisions[kept],
+                    has_more=stop - begin > limit,
+                    **{name: values[kept] for name, values in columns.items()},
+                )
+            )
+        return answer
+
+    def coverage(self, ticker: str, scorer: str | None = None) -> list[tuple[EpochUs, EpochUs, int]]:
+        """The stretches of days that have scores of a ticker: (start, end, count) each, ascending; raises
+        UnknownTicker."""
+        info = self._catalogue_of(self._reader.view()).get((ticker, self.scorer(scorer)))
+        if info is None:
+            raise UnknownTicker(f"ticker {ticker!r} has no scores here.", ticker=ticker)
+        day = RESOLUTIONS[-1]
+        (series,) = self.series(
+            [ticker], day, floor_us(info.first_us, day), floor_us(info.last_us, day) + day.width_us, scorer=scorer
+        )
+        stretches: list[tuple[EpochUs, EpochUs, int]] = []
+        for start_us, count in zip(series.timestamp_us, series.count, strict=True):
+            end_us = EpochUs(start_us + day.width_us)
+            if stretches and start_us - stretches[-1][1] <= _COVERAGE_GAP_DAYS * US_PER_DAY:
+                stretches[-1] = (stretches[-1][0], end_us, stretches[-1][2] + count)
+            else:
+                stretches.append((EpochUs(start_us), end_us, count))
+        return stretches
+
+    def _catalogue_of(self, view: View) -> dict[tuple[str, str], TickerInfo]:
+        with self._lock:
+            if self._catalogue is None or self._catalogue[0] != view.revision:
+                columns = self._reader.catalogue(view)
+                rows = zip(*(columns[name] for name in TickerInfo.__slots__), strict=True)
+                self._catalogue = (view.revision, {(row[0], row[1]): TickerInfo(*row) for row in rows})
+            return self._catalogue[1]
+
+
+def _runs(tickers: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Where each ticker's rows begin and end in a column ordered by ticker."""
+    runs: dict[str, tuple[int, int]] = {}
+    for row, ticker in enumerate(tickers):
+        runs[ticker] = (runs[ticker][0] if ticker in runs else row, row + 1)
+    return runs
+
+
+def _iso(moment_us: int) -> str:
+    return to_iso(moment_us) if MIN_US <= moment_us <= MAX_US else f"{moment_us} us"

@@ -1,0 +1,1 @@
+"""Measured claims: each file measures one, beside its alternatives, and writes its figures to bench/results."""

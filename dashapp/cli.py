@@ -1,0 +1,404 @@
+"""The command line: parse, call one function, print.
+
+Exit codes: 0 done, 1 failed, 2 bad usage. With --json one JSON object goes to stdout; progress and logs always go to
+stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from dashapp import __version__, config, embedded
+from dashapp.clock import now_us
+from dashapp.config import Settings
+from dashapp.errors import BadSetting, BadTime, TickertoneError, UsageError
+from dashapp.ingest.columns import RowOptions, parse_mapping
+from dashapp.ingest.rejects import Rejection
+from dashapp.ingest.scoring.scorer import DEFAULT_SCORER_IDENTITY, load_scorer
+from dashapp.ingest.service import Ingest, IngestSummary
+from dashapp.ingest.sources.file import read_file
+from dashapp.ingest.sources.simulated import load_feed
+from dashapp.model.item import Item
+from dashapp.model.resolution import parse_resolution
+from dashapp.model.score import label_of, quantise
+from dashapp.model.ticker import normalise_ticker
+from dashapp.query import answer
+from dashapp.query.series import SeriesReader
+from dashapp.rollup.job import RollupResult, rollup, rollup_every
+from dashapp.rollup.verify import verify
+from dashapp.store.reader import Reader
+from dashapp.store.store import Store
+
+DONE, FAILED, BAD_USAGE = 0, 1, 2
+DEMO_DATA_DIR = Path("data/demo")
+
+# Reading all raw scores takes longer than any question of a page may.
+_VERIFY_TIMEOUT_MS = 3_600_000
+
+stderr = Console(stderr=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    parser = build_parser()
+    asked = parser.parse_args(arguments)
+    try:
+        settings = config.load({name: getattr(asked, name, None) for name in _OPTION_SETTINGS})
+        logging.basicConfig(level=_log_level(settings), format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+        code: int = asked.command(asked, settings)
+        return code
+    except TickertoneError as error:
+        _complain(str(error))
+        return error.exit_code
+    except BrokenPipeError:  # whoever read our output has heard enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except KeyboardInterrupt:
+        return FAILED
+
+
+_OPTION_SETTINGS = (
+    "data_dir",
+    "host",
+    "port",
+    "log_level",
+    "rollup_every_s",
+    "ingest_batch_rows",
+    "demo_seed",
+    "demo_days",
+)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="tickertone", description="Live sentiment candles from texts that mention tickers."
+    )
+    parser.add_argument("--version", action="version", version=f"tickertone {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(name: str, run: Callable[[argparse.Namespace, Settings], int], about: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=about, description=about)
+        sub.set_defaults(command=run)
+        sub.add_argument("--data-dir", metavar="DIR", help="where the store is (TICKERTONE_DATA_DIR)")
+        sub.add_argument("--json", action="store_true", help="one JSON object on stdout")
+        sub.add_argument("--log-level", help="debug, info, warning or error")
+        return sub
+
+    sub = command("ingest", ingest, "Score and store the texts of files (JSONL, CSV, Parquet; - is standard input).")
+    sub.add_argument("files", nargs="+", metavar="FILE")
+    sub.add_argument("--format", choices=["jsonl", "csv", "parquet"], help="format of the files; guessed otherwise")
+    sub.add_argument("--map", metavar="ts=created_at,text=body", help="which column is what; guessed otherwise")
+    sub.add_argument("--tz", metavar="ZONE", help="IANA zone of times that have none, such as UTC or America/New_York")
+    sub.add_argument("--date-only", choices=["start", "noon", "end"], help="what moment a date without a time means")
+    sub.add_argument("--source", metavar="NAME", help="source of rows that do not name one; the file's name otherwise")
+    sub.add_argument("--given-scorer", metavar="NAME@VERSION", help="who made the scores of rows that come with one")
+    sub.add_argument("--scorer", metavar="NAME", help="scorer for rows that come without a score")
+    sub.add_argument("--batch-rows", dest="ingest_batch_rows", type=int, metavar="N", help="scores in one commit")
+
+    sub = command("rollup", roll_up, "Fold new scores into the buckets of all eight resolutions.")
+    sub.add_argument("--full", action="store_true", help="build all buckets anew from the scores")
+    sub.add_argument("--every", type=_duration, metavar="30s", help="again and again, with this pause, until stopped")
+
+    sub = command("query", query, "Print the buckets of a ticker.")
+    sub.add_argument("ticker")
+    sub.add_argument("--resolution", default="1m", metavar="R", help="1m, 5m, 10m, 1h, 3h, 6h, 12h or 24h (default 1m)")
+    sub.add_argument(
+        "--start", metavar="TIME", help="ISO-8601 with Z or offset; a date alone is its first moment in UTC"
+    )
+    sub.add_argument("--end", metavar="TIME", help="exclusive; now when not given")
+    sub.add_argument("--limit", type=int, metavar="N", help="most buckets")
+    sub.add_argument("--cursor", metavar="C", help="next_cursor of the answer before")
+    sub.add_argument("--scorer", metavar="NAME@VERSION", help="whose scores; the store's default otherwise")
+    sub.add_argument("--format", choices=["table", "json", "csv"], help="table on a terminal, json with --json")
+
+    command("verify", check, "Recompute every bucket from the raw scores by another way and compare.")
+    command("status", status, "What the store holds and what waits for the rollup.")
+
+    sub = command("score", score, "Score one text.")
+    sub.add_argument("text")
+    sub.add_argument("--scorer", metavar="NAME")
+
+    for name, run, about in (
+        ("serve", serve, "Serve the web app and the API."),
+        ("run", run_embedded, "Serve and roll up in one process: the embedded default."),
+        ("demo", demo, "`run` on a simulated feed: a week of invented history, then live; needs no network."),
+    ):
+        sub = command(name, run, about)
+        sub.add_argument("--host", help="address to listen on (default 127.0.0.1)")
+        sub.add_argument("--port", type=int, help="port to listen on (default 8050; 0 takes a free one)")
+        if name != "serve":
+            sub.add_argument(
+                "--every", dest="rollup_every_s", type=_duration, metavar="30s", help="pause between rollups"
+            )
+        if name == "demo":
+            sub.add_argument("--seed", dest="demo_seed", type=int, help="seed of the simulated feed")
+            sub.add_argument("--days", dest="demo_days", type=float, help="days of history to begin with")
+    return parser
+
+
+def ingest(asked: argparse.Namespace, settings: Settings) -> int:
+    """Ingest files, one after the other; an unreadable one does not stop the others."""
+    options = RowOptions(
+        mapping=parse_mapping(asked.map or ""),
+        zone=_zone(asked.tz),
+        date_only=asked.date_only,
+        source=asked.source,
+        scorer=asked.given_scorer,
+    )
+    job = Ingest(
+        Store(settings, create=True), load_scorer(asked.scorer), batch_rows=settings.ingest_batch_rows, now_us=now_us
+    )
+    unreadable: list[TickertoneError] = []
+
+    def rows() -> Iterator[Item | Rejection]:
+        for file in asked.files:
+            with _progress("stdin" if file == "-" else Path(file).name) as advance:
+                try:
+                    yield from read_file(file, file_format=asked.format, options=options, progress=advance)
+                except UsageError as error:
+                    unreadable.append(error)
+
+    name = Path(asked.files[0]).name if len(asked.files) == 1 else f"{len(asked.files)}-files"
+    summary = job.run(rows(), name)
+    if not unreadable or len(asked.files) > 1:
+        _emit(asked, _summary_json(summary), _summary_text(summary))
+    for error in unreadable:
+        _complain(str(error))
+    return max((error.exit_code for error in unreadable), default=DONE)
+
+
+def roll_up(asked: argparse.Namespace, settings: Settings) -> int:
+    """Roll up once, or until a signal."""
+    store = Store(settings, create=asked.every is not None)
+
+    def report(result: RollupResult) -> None:
+        body = {
+            "revision": result.revision,
+            "buckets_changed": result.buckets_changed,
+            "seconds": round(result.seconds, 6),
+        }
+        text = f"{result.buckets_changed:,} buckets changed, revision {result.revision}, {result.seconds:.2f} s"
+        _emit(asked, body, text)
+
+    if asked.every is None:
+        report(rollup(store, full=asked.full))
+        return DONE
+    stop = threading.Event()
+
+    def end(_: int, __: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
+    rollup_every(store, asked.every, stop, report)
+    return DONE
+
+
+def query(asked: argparse.Namespace, settings: Settings) -> int:
+    """Print the buckets of a ticker as a table, JSON or CSV."""
+    resolution = parse_resolution(asked.resolution)
+    ticker = normalise_ticker(asked.ticker)
+    moment = now_us()
+    start_us, end_us = answer.range_of(resolution, asked.start, asked.end, moment)
+    if asked.cursor is not None:
+        start_us = answer.parse_cursor(asked.cursor)
+    reader = SeriesReader.over(Store(settings), settings, preferred_scorer=DEFAULT_SCORER_IDENTITY)
+    revision = reader.refresh()
+    (series,) = reader.series([ticker], resolution, start_us, end_us, scorer=asked.scorer, limit=asked.limit)
+    shape = "json" if asked.json else asked.format or "table"
+    if shape == "csv":
+        sys.stdout.write(answer.to_csv(series, moment))
+        return DONE
+    body = answer.with_progress(answer.timeseries(series, moment), resolution, moment)
+    if shape == "json":
+        sys.stdout.write(json.dumps({**body, "cache_hit": False, "revision": revision}) + "\n")
+        return DONE
+    table = Table("timestamp", "open", "high", "low", "close", "avg", "count", "+", "0", "-", "sources", "")
+    for row in answer.buckets(series, moment):
+        scores = [f"{row[name]:+.4f}" for name in ("open", "high", "low", "close", "avg")]
+        counts = [str(row["count"]), *(str(number) for number in row["label_counts"].values())]
+        table.add_row(
+            row["timestamp"], *scores, *counts, ", ".join(row["sources"]), "partial" if row["is_partial"] else ""
+        )
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    if series.has_more:
+        stderr.print(f"There is more: --cursor {body['next_cursor']} goes on.")
+    return DONE
+
+
+def check(asked: argparse.Namespace, settings: Settings) -> int:
+    """Verify the store; 1 when any bucket differs."""
+    reader = Reader(Store(settings), timeout_ms=_VERIFY_TIMEOUT_MS)
+    with stderr.status("reading the scores") as status_line:
+        result = verify(reader, progress=lambda month: status_line.update(f"checking {month}"))
+    lines = [f"{result.differ:,} of {result.checked:,} buckets differ", *(f"  {line}" for line in result.worst)]
+    if result.differ:
+        lines.append("`tickertone rollup --full` builds all buckets anew from the scores.")
+    body = {"checked": result.checked, "differ": result.differ, "worst": result.worst}
+    _emit(asked, body, "\n".join(lines))
+    return FAILED if result.differ else DONE
+
+
+def status(asked: argparse.Namespace, settings: Settings) -> int:
+    """Say what the store holds."""
+    store = Store(settings)
+    reader = SeriesReader.over(store, settings, preferred_scorer=DEFAULT_SCORER_IDENTITY)
+    infos = reader.tickers()
+    revision = reader.refresh()
+    body = {
+        "data_dir": str(store.data_dir),
+        "revision": revision,
+        "rolled_up_to": store.buckets.seen,
+        "scores": sum(info.count for info in infos),
+        "tickers": len({info.ticker for info in infos}),
+        "scorers": sorted({info.scorer for info in infos}),
+        "score_files": len(store.scores.table.files()),
+        "bucket_files": len(store.buckets.table.files()),
+        "bytes": sum(file.size_bytes for table in (store.scores.table, store.buckets.table) for file in table.files()),
+        "simulated": store.is_simulated,
+    }
+    _emit(asked, body, "\n".join(f"{name:14} {value}" for name, value in body.items()))
+    return DONE
+
+
+def score(asked: argparse.Namespace, settings: Settings) -> int:
+    """Score one text."""
+    (sentiment,) = load_scorer(asked.scorer).score([asked.text])
+    label = label_of(quantise(sentiment.score))
+    body = {"score": sentiment.score, "label": label, "confidence": sentiment.confidence}
+    _emit(asked, body, f"{sentiment.score:+.4f} {label}")
+    return DONE
+
+
+def serve(asked: argparse.Namespace, settings: Settings) -> int:
+    """Serve until a signal."""
+    return _serve(asked, settings, embedded.Background())
+
+
+def run_embedded(asked: argparse.Namespace, settings: Settings) -> int:
+    """Serve and roll up until a signal."""
+    background = embedded.Background()
+    embedded.start_rollup(background, settings)
+    return _serve(asked, settings, background)
+
+
+def demo(asked: argparse.Namespace, settings: Settings) -> int:
+    """Make or go on with a simulated store, and run on it."""
+    if settings.data_dir == Settings().data_dir:
+        settings = dataclasses.replace(settings, data_dir=DEMO_DATA_DIR)
+    feed = embedded.Demo(settings, load_feed(settings.demo_seed), now_us)
+    with stderr.status(f"simulating {settings.demo_days:g} days of headlines"):
+        added = feed.prepare()
+    stderr.print(f"{added:,} simulated scores added to {settings.data_dir}; none of them is real.", highlight=False)
+    background = embedded.Background()
+    feed.start(background)
+    embedded.start_rollup(background, settings)
+    return _serve(asked, settings, background)
+
+
+def _serve(asked: argparse.Namespace, settings: Settings, background: embedded.Background) -> int:
+    # Here, since the web framework takes a second to import, which no other command should wait for.
+    from dashapp.asgi import build
+    from dashapp.web.server import free_port, serve_until_signal
+
+    port = settings.port or free_port(settings.host)
+    url = f"http://{settings.host}:{port}/"
+
+    def started() -> None:
+        _emit(asked, {"url": url}, f"Tickertone is at {url} (Ctrl-C ends it)")
+
+    try:
+        if serve_until_signal(build(settings), settings, port=port, started=started):
+            return DONE
+    finally:
+        background.stop()
+    _complain(f"{settings.host}:{port} cannot be listened on. Choose another with --port.")
+    return FAILED
+
+
+def _emit(asked: argparse.Namespace, body: dict[str, Any], text: str) -> None:
+    sys.stdout.write((json.dumps(body) if asked.json else text) + "\n")
+    sys.stdout.flush()
+
+
+def _summary_json(total: IngestSummary) -> dict[str, Any]:
+    return {
+        "accepted": total.accepted,
+        "duplicates": total.duplicates,
+        "rejected": total.rejected,
+        "rejected_by_reason": dict(total.rejected_by_reason),
+        "rejected_file": str(total.rejected_file) if total.rejected_file else None,
+        "scores": total.scores,
+        "revision": total.revision,
+    }
+
+
+def _summary_text(total: IngestSummary) -> str:
+    lines = [
+        f"accepted    {total.accepted:>10,}   ({total.scores:,} scores)",
+        f"duplicates  {total.duplicates:>10,}",
+        f"rejected    {total.rejected:>10,}",
+        *(f"  {reason:20} {count:>8,}" for reason, count in total.rejected_by_reason.most_common()),
+    ]
+    if total.rejected_file:
+        lines.append(f"rejected rows, with reasons: {total.rejected_file}")
+    return "\n".join(lines)
+
+
+@contextmanager
+def _progress(name: str) -> Iterator[Callable[[int, int | None], None]]:
+    """A progress bar on a terminal, nothing elsewhere; yields what is told bytes read and bytes in all."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
+        task = progress.add_task(name, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def _zone(name: str | None) -> ZoneInfo | None:
+    if name is None:
+        return None
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise BadTime(f"--tz {name!r} is not an IANA time zone; examples: UTC, America/New_York.") from None
+
+
+def _complain(message: str) -> None:
+    stderr.print(f"tickertone: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
+
+
+def _duration(text: str) -> float:
+    """Seconds of `30s`, `500ms`, `5m`, `2h` or a bare number of seconds; for argparse."""
+    units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+    for unit, seconds in units.items():
+        if text.endswith(unit) and text.removesuffix(unit).replace(".", "", 1).isdigit():
+            return float(text.removesuffix(unit)) * seconds
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration such as 30s, 5m or 500ms") from None
+
+
+def _log_level(settings: Settings) -> int:
+    level = logging.getLevelNamesMapping().get(settings.log_level.upper())
+    if level is None:
+        raise BadSetting(f"log_level {settings.log_level!r} is not one of debug, info, warning, error.")
+    return level

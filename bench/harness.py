@@ -1,11 +1,12 @@
-"""What all benchmarks share: the machine, the stores they run on, child processes with peak memory, and result files."""
+"""What all benchmarks share: the machine, the stores they run on, child processes with peak memory, and result
+files."""
 
 from __future__ import annotations
 
 import json
 import os
 import platform
-import resource
+import re
 import statistics
 import subprocess
 import sys
@@ -21,7 +22,7 @@ import pyarrow as pa
 
 from dashapp.config import Settings
 from dashapp.model.time import US_PER_DAY
-from dashapp.store.scores import INPUT_SCHEMA
+from dashapp.store.schema import SCORE_INPUT_SCHEMA
 from dashapp.store.store import Store
 
 RESULTS = Path(__file__).parent / "results"
@@ -83,7 +84,9 @@ def in_child(module: str, *arguments: str) -> dict[str, Any]:
 
 def report_child(**figures: Any) -> None:
     """Print the figures of a child process with its peak memory, for `in_child`."""
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # Not ru_maxrss: that one is inherited from the parent.
+    status = Path("/proc/self/status").read_text()
+    peak_mb = int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024  # type: ignore[index]
     sys.stdout.write(json.dumps({**figures, "peak_mb": round(peak_mb)}) + "\n")
 
 
@@ -109,7 +112,7 @@ def day_of_scores(day: int, tickers: int, rows: int, *, tag: str = "") -> pa.Tab
         "source": pa.array(np.array(SOURCES)[random.integers(0, len(SOURCES), rows)]),
         "text": pa.array([""]).take(pa.array(np.zeros(rows, dtype=np.int64))),
     }
-    return pa.table({name: columns.get(name, empty) for name in INPUT_SCHEMA.names}).cast(INPUT_SCHEMA)
+    return pa.table({name: columns.get(name, empty) for name in SCORE_INPUT_SCHEMA.names}).cast(SCORE_INPUT_SCHEMA)
 
 
 def store_of(scores: int, *, tickers: int, days: int) -> Path:

@@ -1,8 +1,8 @@
 """Full rebuild of all eight resolutions from 10 million scores (100 tickers, 30 days), beside other ways to do it.
 
-`python -m bench.rollup` measures all; every contender runs in a process of its own, on the same Parquet files, with warm file
-cache, and ends with Parquet on disk. The peers write one plain file per resolution; Tickertone also sorts, partitions, flushes to
-disk and commits. All produce the same fields, and the totals are compared.
+`python -m bench.rollup` measures all; every contender runs in a process of its own, on the same Parquet files, with
+warm file cache, and ends with Parquet on disk. The peers write one plain file per resolution; Tickertone also sorts,
+partitions, flushes to disk and commits. All produce the same fields, and the totals are compared.
 """
 
 from __future__ import annotations
@@ -134,12 +134,12 @@ def chdb(folder: Path, out: Path) -> int:
         if finer:
             width = seconds * 1_000_000
             rows = f"""SELECT ticker, scorer, intDiv(f.start_us, {width}) * {width} AS start_us,
-                argMin(open_e6, f.start_us) AS open_e6, min(f.open_us) AS open_us, argMin(open_id, f.start_us) AS open_id,
-                max(high_e6) AS high_e6, min(low_e6) AS low_e6, argMax(close_e6, f.start_us) AS close_e6,
-                max(f.close_us) AS close_us, argMax(close_id, f.start_us) AS close_id, sum(n) AS n,
-                sum(f.sum_e6) AS sum_e6, sum(f.sumsq) AS sumsq, sum(f.positive) AS positive, sum(f.neutral) AS neutral,
-                sum(f.negative) AS negative, arraySort(groupUniqArrayArray(f.sources)) AS sources,
-                min(f.first_position) AS first_position, max(f.last_position) AS last_position
+                argMin(open_e6, f.start_us) AS open_e6, min(f.open_us) AS open_us, argMin(open_id, f.start_us) AS
+                open_id, max(high_e6) AS high_e6, min(low_e6) AS low_e6, argMax(close_e6, f.start_us) AS close_e6,
+                max(f.close_us) AS close_us, argMax(close_id, f.start_us) AS close_id, sum(n) AS n, sum(f.sum_e6) AS
+                sum_e6, sum(f.sumsq) AS sumsq, sum(f.positive) AS positive, sum(f.neutral) AS neutral, sum(f.negative)
+                AS negative, arraySort(groupUniqArrayArray(f.sources)) AS sources, min(f.first_position) AS
+                first_position, max(f.last_position) AS last_position
                 FROM b.t{finer} AS f GROUP BY ticker, scorer, start_us"""
         engine.query(f"CREATE TABLE b.t{name} ENGINE = Memory AS {rows}")
         engine.query(f"SELECT * FROM b.t{name} INTO OUTFILE '{out}/{name}.parquet' FORMAT Parquet")
@@ -183,9 +183,7 @@ def pandas(folder: Path, out: Path) -> int:
     return total
 
 
-CONTENDERS = {
-    run.__name__: run for run in (duckdb_one_pass, duckdb_one_pass_parquet, tickertone, polars, chdb, pandas)
-}
+CONTENDERS = {run.__name__: run for run in (duckdb_one_pass, duckdb_one_pass_parquet, tickertone, polars, chdb, pandas)}
 
 
 def child(name: str, folder: Path) -> None:

@@ -44,7 +44,7 @@ def build(settings: config.Settings) -> FastAPI:
     problems.install(server)
     server.include_router(build_router(reader, cache, pool, now_us))
     problems.add_not_found(server)
-    build_app(server, reader, cache, settings, simulated=store.is_simulated)
+    build_app(server, reader, cache, pool, now_us, simulated=store.is_simulated)
     return server
 
 

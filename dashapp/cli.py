@@ -28,7 +28,7 @@ from rich.table import Table
 from dashapp import __version__, config, embedded
 from dashapp.clock import now_us
 from dashapp.config import Settings
-from dashapp.errors import BadSetting, BadTime, TickertoneError, UsageError
+from dashapp.errors import BadTime, TickertoneError, UsageError
 from dashapp.ingest.columns import RowOptions, parse_mapping
 from dashapp.ingest.rejects import Rejection
 from dashapp.ingest.scoring.scorer import DEFAULT_SCORER_IDENTITY, load_scorer
@@ -61,7 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     try:
         settings = config.load({name: getattr(asked, name, None) for name in _OPTION_SETTINGS})
-        logging.basicConfig(level=_log_level(settings), format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+        logging.basicConfig(
+            level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
+        )
         code: int = asked.command(asked, settings)
         return code
     except TickertoneError as error:
@@ -134,7 +136,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     sub = command("score", score, "Score one text.")
     sub.add_argument("text")
-    sub.add_argument("--scorer", metavar="NAME")
+    sub.add_argument("--scorer", metavar="NAME", help="scorer to use; the default one otherwise")
 
     for name, run, about in (
         ("serve", serve, "Serve the web app and the API."),
@@ -395,10 +397,3 @@ def _duration(text: str) -> float:
         return float(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a duration such as 30s, 5m or 500ms") from None
-
-
-def _log_level(settings: Settings) -> int:
-    level = logging.getLevelNamesMapping().get(settings.log_level.upper())
-    if level is None:
-        raise BadSetting(f"log_level {settings.log_level!r} is not one of debug, info, warning, error.")
-    return level

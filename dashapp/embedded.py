@@ -11,7 +11,7 @@ from dashapp.errors import StoreError, UsageError
 from dashapp.ingest.scoring.scorer import load_scorer
 from dashapp.ingest.service import Ingest
 from dashapp.ingest.sources.simulated import SimulatedFeed
-from dashapp.model.time import US_PER_DAY
+from dashapp.model.time import US_PER_DAY, EpochUs
 from dashapp.rollup.job import rollup
 from dashapp.store.store import Store
 
@@ -58,7 +58,7 @@ def start_rollup(background: Background, settings: Settings) -> None:
 class Demo:
     """The simulated feed into a store: history up to now, then what comes."""
 
-    def __init__(self, settings: Settings, feed: SimulatedFeed, now_us: Callable[[], int]) -> None:
+    def __init__(self, settings: Settings, feed: SimulatedFeed, now_us: Callable[[], EpochUs]) -> None:
         """Open or make the store; raises UsageError when it holds scores that are not simulated."""
         self._settings = settings
         self._feed = feed
@@ -71,7 +71,7 @@ class Demo:
                 "Give the demo a folder of its own with --data-dir."
             )
         self._store.mark_simulated()
-        self._ingest = Ingest(self._store, load_scorer(), batch_rows=settings.ingest_batch_rows)
+        self._ingest = Ingest(self._store, load_scorer(), batch_rows=settings.ingest_batch_rows, now_us=now_us)
         self._fed_up_to_us = 0
 
     def catch_up(self) -> int:

@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from hypothesis import settings
 
 from dashapp.config import Settings
 from dashapp.model.resolution import RESOLUTIONS
 from dashapp.model.score import Score, ScoreE6
 from dashapp.model.time import MAX_US, MIN_US, EpochUs
+from dashapp.query.series import SeriesReader
+from dashapp.rollup.verify import Verification, verify
 from dashapp.store.reader import SOURCE_SEPARATOR, Reader
+from dashapp.store.schema import BUCKET_ROW_SCHEMA
 from dashapp.store.scores import scores_to_arrow
 from dashapp.store.store import Store
+from dashapp.store.tables import NewFile
 from tests import oracle
 
 FIELDS = (
     "high_e6", "low_e6", "count", "sum_e6", "positive", "neutral", "negative", "first_position", "last_position",
 )  # fmt: skip
+
+
+MINUTE_US = 60_000_000
+HOUR_US = 60 * MINUTE_US
+DAY_US = 24 * HOUR_US
+
+
+def examples(per_hundred: int) -> settings:
+    """Hypothesis settings for a test whose examples are dear: so many of each hundred that the profile asks for."""
+    return settings(max_examples=max(1, settings.default.max_examples * per_hundred // 100))
 
 
 def open_store(folder: Path) -> Store:
@@ -35,6 +54,21 @@ def score(
 ) -> Score:
     """A score, short to write."""
     return Score(item_id, ticker, scorer, EpochUs(published_us), ScoreE6(score_e6), source)
+
+
+def same_day_scores(count: int, *, start: int = 0, day_us: int = 0) -> list[Score]:
+    """Scores with the ids i{start}, i{start + 1}, ... over three tickers, two scorers and a day, all different."""
+    return [
+        score(
+            f"i{number}",
+            day_us + number * 7_919_000_017 % DAY_US,
+            number * 123_457 % 2_000_001 - 1_000_000,
+            ticker=("AAPL", "BRK-A", "MSFT")[number % 3],
+            scorer="other@2" if number % 5 == 0 else "test@1",
+            source=("wire", "posts")[number % 2],
+        )
+        for number in range(start, start + count)
+    ]
 
 
 def append(store: Store, scores: list[Score], accepted_us: int = 0) -> list[bool]:
@@ -72,3 +106,30 @@ def expected_buckets(store: Store) -> dict[oracle.Key, dict[str, Any]]:
     """What the oracle makes of the raw scores of the store, the same fields."""
     names = (*FIELDS, "open", "close", "sumsq_e12", "sources")
     return {key: {name: bucket[name] for name in names} for key, bucket in oracle.buckets(stored_scores(store)).items()}
+
+
+def verification(store: Store) -> Verification:
+    """What `tickertone verify` finds."""
+    return verify(Reader(store, timeout_ms=60_000))
+
+
+def series_reader(store: Store, *, max_buckets: int = 50_000, default_scorer: str = "") -> SeriesReader:
+    """A reader of series as the command line makes it, with test@1 as the preferred scorer."""
+    return SeriesReader(
+        Reader(store, timeout_ms=60_000),
+        max_buckets=max_buckets,
+        default_scorer=default_scorer,
+        preferred_scorer="test@1",
+    )
+
+
+def plant(store: Store, resolution: str, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> None:
+    """Commit a change to the stored buckets of the first partition of a resolution, as no rollup ever would."""
+    store.buckets.table.refresh()
+    files = [file for file in store.buckets.table.files() if file.partition["resolution"] == resolution]
+    partition = min(file.partition["period"] for file in files)
+    old = [file for file in files if file.partition["period"] == partition]
+    rows = [row for file in old for row in pq.read_table(file.path, partitioning=None).to_pylist()]
+    changed = pa.Table.from_pylist(change(rows), schema=BUCKET_ROW_SCHEMA)
+    new = [NewFile(old[0].partition, changed)] if changed.num_rows else []
+    store.buckets.commit(store.buckets.table.write(new), old, seen=store.buckets.seen)

@@ -136,7 +136,7 @@ def _number(value: object) -> float | None:
     except ValueError:
         return None
     except OverflowError:  # an integer beyond all floats
-        return math.copysign(math.inf, value) if not isinstance(value, str) else None
+        return math.inf
 
 
 def _is_empty(value: object) -> bool:

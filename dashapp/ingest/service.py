@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from dashapp.model.score import Score, quantise
 from dashapp.model.time import EpochUs, to_iso
 from dashapp.store.scores import scores_to_arrow
 from dashapp.store.store import Store
+
 
 @dataclass(slots=True)
 class IngestSummary:
@@ -79,7 +79,7 @@ class Ingest:
         scorer: Scorer,
         *,
         batch_rows: int,
-        now_us: Callable[[], EpochUs] = lambda: EpochUs(time.time_ns() // 1_000),
+        now_us: Callable[[], EpochUs],
     ) -> None:
         self._store = store
         self._scorer = scorer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import NewType
 
 from dashapp.errors import BadTime
@@ -50,10 +50,7 @@ def parse_iso(text: str, name: str = "time") -> EpochUs:
     Raises BadTime, naming the parameter, for anything else: a time without a zone is not guessed.
     """
     try:
-        moment = datetime.fromisoformat(text.strip())
-        if len(text.strip()) == 10:
-            moment = moment.replace(tzinfo=UTC)
-        return from_datetime(moment)
+        moment_us = from_datetime(_aware(text.strip()))
     except ValueError:
         raise BadTime(
             f"{name} {text[:40]!r} is not an ISO-8601 time with a zone. "
@@ -61,5 +58,14 @@ def parse_iso(text: str, name: str = "time") -> EpochUs:
             "for its first moment in UTC (an offset's + is %2B in a URL).",
             parameter=name,
         ) from None
-    except OverflowError:
-        raise BadTime(f"{name} {text[:40]!r} is outside the years 1 to 9999 in UTC.", parameter=name) from None
+    if not MIN_US <= moment_us <= MAX_US:  # an offset can lead out of the years that can be written
+        raise BadTime(f"{name} {text[:40]!r} is outside the years 1 to 9999 in UTC.", parameter=name)
+    return moment_us
+
+
+def _aware(text: str) -> datetime:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return datetime.fromisoformat(text)
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)

@@ -104,7 +104,7 @@ def timeseries(series: Series, now_us: int) -> dict[str, Any]:
         "ticker": series.ticker,
         "resolution": series.resolution.name,
         "scorer": series.scorer,
-        "start": to_iso(series.start_us),
+        "start": to_iso(min(series.start_us, MAX_US)),
         "end": to_iso(min(series.end_us, MAX_US)),
         "buckets": [row for row in rows if row is not partial],
         "partial_bucket": partial,

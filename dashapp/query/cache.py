@@ -1,13 +1,12 @@
 """The server cache: answers as bytes, shared by all threads and processes that serve one store.
 
 Keys hold the revision of the store, so an entry never becomes wrong, only unused; the oldest go when the size limit is
-reached. What is in it is derived: a damaged cache is thrown away and begun again, and every failure of it costs time, not
-an answer.
+reached. What is in it is derived: a damaged cache is thrown away and begun again, and a failure costs time, no answer.
 
 It is flask-caching over diskcache (SQLite and files). diskcache through 5.6.3 unpickles what it reads (CVE-2025-69872):
 whoever can write the cache folder can run code in the server. Two things answer that here. Nothing is pickled or
-unpickled: keys are text, values are bytes, and a row that claims to hold a pickle is refused, never loaded. And the folder
-belongs to the service alone (mode 0700, and another owner is refused), so nobody else can write it.
+unpickled: keys are text, values are bytes, and a row that claims to hold a pickle is refused, never loaded. And the
+folder belongs to the service alone (mode 0700, and another owner is refused), so nobody else can write it.
 """
 
 from __future__ import annotations

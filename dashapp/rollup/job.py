@@ -11,15 +11,23 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from dashapp.errors import CommitConflict
-from dashapp.store.fold import Change, Fold
+from dashapp.store.buckets import Written
+from dashapp.store.fold import Delta, Fold, by_period, fold_few
 from dashapp.store.locks import exclusive
 from dashapp.store.store import Store
-from dashapp.store.tables import DataFile
+from dashapp.store.tables import DataFile, NewFile
 
 _ATTEMPTS = 5
+# Partitions are merged and written while DuckDB folds the next; more threads than two gain nothing on two cores, and
+# each holds a partition in memory.
+_WORKERS = 2
+_PORTION_ROWS = 50_000
+# Up to here one query for all resolutions is faster than one after the other.
+_FEW_SCORES = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,23 +72,51 @@ def _rollup_once(store: Store, *, full: bool) -> int:
     replaced: list[DataFile] = list(store.buckets.table.files()) if full else []
     if not files and not replaced:
         return 0
-    written, changed = [], 0
-    for change in _changes(store, files, after, merge_stored=not full):
-        written += store.buckets.table.write(change.new)
-        replaced += change.old
-        changed += change.buckets
-    store.buckets.commit(written, replaced, seen=head)
+    changed = 0
+    writes: list[Future[Written]] = []
+    with ThreadPoolExecutor(_WORKERS, thread_name_prefix="rollup") as pool:
+        for delta in _deltas(store, files, after):
+            changed += delta.rows.num_rows
+            for partitions in _portions(by_period(delta)):
+                writes.append(  # noqa: PERF401 - the list is long, its parts are waited for below
+                    pool.submit(store.buckets.write, store.duck, delta.resolution, partitions, merge=not full)
+                )
+        written = [write.result() for write in writes]
+    adds = [action for each in written for action in each.actions]
+    replaced += [file for each in written for file in each.replaced]
+    store.buckets.commit(adds, replaced, seen=head)
     return changed
 
 
-def _changes(store: Store, files: Collection[DataFile], after: int, *, merge_stored: bool) -> Iterator[Change]:
+def _deltas(store: Store, files: Collection[DataFile], after: int) -> Iterator[Delta]:
+    """The new buckets at all resolutions, month by month, and year by year the coarsest."""
+    if not files:
+        return
+    if sum(file.rows for file in files) <= _FEW_SCORES:
+        with store.duck.cursor() as cursor:
+            yield from fold_few(cursor, list(files), after_version=after)
+        return
     by_month = itertools.groupby(
         sorted(files, key=lambda file: file.partition["date"]), lambda file: file.partition["date"][:7]
     )
-    buckets = store.buckets if merge_stored else None
     with store.duck.cursor() as cursor:
         fold = Fold(cursor, list(files), after_version=after)
         for _, months in itertools.groupby(by_month, lambda month: month[0][:4]):
             for _, month in months:
-                yield from fold.month(list(month), buckets)
-            yield from fold.end_year(buckets)
+                yield from fold.month(list(month))
+            yield from fold.end_year()
+
+
+def _portions(partitions: list[NewFile]) -> Iterator[list[NewFile]]:
+    """Partitions to be written together: large ones alone, small ones in company, since each portion costs some
+    flushes."""
+    portion: list[NewFile] = []
+    rows = 0
+    for partition in partitions:
+        portion.append(partition)
+        rows += partition.rows.num_rows
+        if rows >= _PORTION_ROWS:
+            yield portion
+            portion, rows = [], 0
+    if portion:
+        yield portion

@@ -8,7 +8,7 @@ bucket spans two.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -196,6 +196,7 @@ def _shown_buckets(table: Any, names: _Names) -> Columns:
 
 def _compare(expected: Columns, shown: Columns, resolution: Resolution, names: _Names, result: Verification) -> None:
     keys = ("ticker", "scorer", "start_us")
+    shown = _each_once(shown, keys, resolution, names, result)
     same_keys = len(expected["ticker"]) == len(shown["ticker"]) and all(
         np.array_equal(expected[name], shown[name]) for name in keys
     )
@@ -220,6 +221,21 @@ def _compare(expected: Columns, shown: Columns, resolution: Resolution, names: _
     result.checked += len(expected["ticker"])
     result.differ += len(wrong)
     _describe(result, (_difference(row, unequal, expected, shown, resolution, names) for row in wrong))
+
+
+def _each_once(
+    shown: Columns, keys: Sequence[str], resolution: Resolution, names: _Names, result: Verification
+) -> Columns:
+    """The buckets without those that are shown a second time, which are counted as differing."""
+    repeated = np.zeros(len(shown["ticker"]), dtype=np.bool_)
+    repeated[1:] = np.logical_and.reduce([shown[name][1:] == shown[name][:-1] for name in keys])
+    if not repeated.any():
+        return shown
+    rows = zip(*(shown[name][repeated].tolist() for name in keys), strict=True)
+    result.checked += int(repeated.sum())
+    result.differ += int(repeated.sum())
+    _describe(result, (f"{_place(key, resolution, names)} is shown twice" for key in rows))
+    return {name: values[~repeated] for name, values in shown.items()}
 
 
 def _describe(result: Verification, texts: Iterator[str]) -> None:

@@ -7,42 +7,28 @@ scores table the buckets count (`seen`). A row is one `dashapp.model.bucket.Buck
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 from deltalake.transaction import AddAction
 
 from dashapp.model.resolution import Resolution, period_of
-from dashapp.store.tables import DataFile, Table
+from dashapp.store.duck import Duck
+from dashapp.store.durable import read_parquet
+from dashapp.store.merge import merge_partition
+from dashapp.store.schema import BUCKET_ROW_SCHEMA, BUCKET_TABLE_SCHEMA
+from dashapp.store.tables import DataFile, NewFile, Table
 
-ROW_SCHEMA = pa.schema(
-    [
-        pa.field("ticker", pa.string(), nullable=False),
-        pa.field("scorer", pa.string(), nullable=False),
-        pa.field("start_us", pa.int64(), nullable=False),
-        pa.field("open_e6", pa.int32(), nullable=False),
-        pa.field("open_us", pa.int64(), nullable=False),
-        pa.field("open_item_id", pa.string(), nullable=False),
-        pa.field("high_e6", pa.int32(), nullable=False),
-        pa.field("low_e6", pa.int32(), nullable=False),
-        pa.field("close_e6", pa.int32(), nullable=False),
-        pa.field("close_us", pa.int64(), nullable=False),
-        pa.field("close_item_id", pa.string(), nullable=False),
-        pa.field("count", pa.int64(), nullable=False),
-        pa.field("sum_e6", pa.int64(), nullable=False),
-        pa.field("sumsq_e12", pa.decimal128(38, 0), nullable=False),
-        pa.field("positive", pa.int64(), nullable=False),
-        pa.field("neutral", pa.int64(), nullable=False),
-        pa.field("negative", pa.int64(), nullable=False),
-        pa.field("sources", pa.list_(pa.string()), nullable=False),
-        pa.field("first_position", pa.int64(), nullable=False),
-        pa.field("last_position", pa.int64(), nullable=False),
-    ]
-)
-TABLE_SCHEMA = pa.schema(
-    [pa.field("resolution", pa.string(), nullable=False), pa.field("period", pa.string(), nullable=False), *ROW_SCHEMA]
-)
 _ROLLUP = "rollup"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Files on the disk that are not part of the table yet, and those they will replace."""
+
+    actions: list[AddAction]
+    replaced: list[DataFile]
 
 
 class BucketsTable:
@@ -51,7 +37,7 @@ class BucketsTable:
     def __init__(self, data_dir: Path, *, create: bool) -> None:
         self.table = Table(
             data_dir / "buckets",
-            TABLE_SCHEMA,
+            BUCKET_TABLE_SCHEMA,
             partition_by=["resolution", "period"],
             bounded=["start_us", "last_position"],
             create=create,
@@ -71,15 +57,22 @@ class BucketsTable:
             if file.partition["resolution"] == resolution.name and file.partition["period"] in periods
         )
 
-    def files_between(self, resolution: Resolution, start_us: int, end_us: int) -> tuple[DataFile, ...]:
-        """The files that hold buckets starting in [start_us, end_us)."""
-        return tuple(
-            file
-            for file in self.table.files()
-            if file.partition["resolution"] == resolution.name
-            and file.bounds["start_us"][0] < end_us
-            and file.bounds["start_us"][1] >= start_us
-        )
+    def write(self, duck: Duck, resolution: Resolution, new: Sequence[NewFile], *, merge: bool) -> Written:
+        """Write new buckets as files of their partitions, merged with what is stored there unless `merge` is False.
+
+        Nothing is seen of them before `commit`. Safe for use by several threads, for different partitions.
+        """
+        replaced: list[DataFile] = []
+        files = []
+        for file in new:
+            old = self.files_of(resolution, {file.partition["period"]}) if merge else ()
+            rows = file.rows
+            if old:
+                stored = pa.concat_tables([read_parquet(Path(each.path), BUCKET_ROW_SCHEMA) for each in old])
+                rows = merge_partition(duck, stored, rows, resolution)
+                replaced += old
+            files.append(NewFile(file.partition, rows))
+        return Written(self.table.write(files), replaced)
 
     def commit(self, written: Sequence[AddAction], replaced: Sequence[DataFile], *, seen: int) -> int:
         """Put written files in the place of others, in one commit; returns the version of the buckets table.

@@ -17,7 +17,7 @@ import duckdb
 import pyarrow as pa
 
 from dashapp.errors import StoreDamaged, StoreError
-from dashapp.model.resolution import Resolution
+from dashapp.model.resolution import RESOLUTIONS, Resolution
 
 
 class Duck:
@@ -46,8 +46,13 @@ class Duck:
             yield Cursor(raw)
         except duckdb.InterruptException as error:
             raise StoreError("The query took too long and was stopped; ask for a shorter range.") from error
-        except (duckdb.IOException, duckdb.InvalidInputException) as error:
-            raise StoreDamaged(f"A file of the store cannot be read: {error}") from error
+        except duckdb.OutOfMemoryException as error:
+            raise StoreError("The query needs more memory than the setting duckdb_memory_bytes allows.") from error
+        except (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException):
+            raise  # our SQL is wrong, not the store
+        except duckdb.Error as error:
+            first_line = str(error).partition("\n")[0]
+            raise StoreDamaged(f"A file of the store cannot be read: {first_line}") from error
         finally:
             raw.close()
 
@@ -117,8 +122,23 @@ SOURCES = "list_sort(list(DISTINCT source)) AS sources"
 
 def fold_sql(rows: str, resolution: Resolution, sources: str) -> str:
     """SQL that folds score rows with `ord` into buckets; `sources` is SOURCE_BITS (needs that column) or SOURCES."""
+    return _fold_sql(rows, f"{bucket_start('published_us', resolution)} AS start_us", sources)
+
+
+def fold_all_sql(rows: str) -> str:
+    """SQL that folds score rows with `ord` into buckets of all resolutions at once, named in `resolution`.
+
+    Every score is counted eight times over, so it is for few scores: one query of 20 ms instead of sixteen of 15 ms.
+    """
+    table = ", ".join(f"('{each.name}', {each.seconds:d}, '{each.period_kind}')" for each in RESOLUTIONS)
+    width = "epoch_us(time_bucket(to_seconds(seconds), make_timestamp(published_us))) AS start_us"
+    times_eight = f"SELECT * FROM ({rows}), (VALUES {table}) AS widths(resolution, seconds, period_kind)"
+    return _fold_sql(times_eight, f"{width}, resolution, period_kind", SOURCES)
+
+
+def _fold_sql(rows: str, keys: str, sources: str) -> str:
     return f"""
-    SELECT ticker, scorer, {bucket_start("published_us", resolution)} AS start_us,
+    SELECT ticker, scorer, {keys},
         arg_min(score_e6, ord) AS open_e6, min(published_us) AS open_us, arg_min(item_id, ord) AS open_item_id,
         max(score_e6) AS high_e6, min(score_e6) AS low_e6,
         arg_max(score_e6, ord) AS close_e6, max(published_us) AS close_us, arg_max(item_id, ord) AS close_item_id,

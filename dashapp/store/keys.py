@@ -12,18 +12,23 @@ All of it is derived from the table: what is missing is caught up from there, an
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dashapp.errors import StoreNotWritable
 from dashapp.store import durable
 
 Keys = NDArray[np.uint64]
 
 # Below this a run lives in memory only and is read again from the table after a restart.
 FILE_RUN_KEYS = 100_000
+
+# first version, last version, keys; and, while it is written, the process that writes it
+_NAME = re.compile(r"[0-9]+-[0-9]+-[0-9]+(\.u64|\.[0-9]+\.partial)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +43,12 @@ class KeyIndex:
     """The keys of the scores table up to `version`; used under the lock of that table's writers."""
 
     def __init__(self, folder: Path) -> None:
+        """Raises StoreNotWritable when the folder cannot be made."""
         self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreNotWritable(f"{folder} cannot be created: {error.strerror}.") from error
         self._runs = self._load()
 
     @property
@@ -84,18 +93,28 @@ class KeyIndex:
             return
         path = self._folder / f"{run.first_version}-{run.last_version}-{len(run.keys)}.u64"
         partial = path.with_suffix(f".{os.getpid()}.partial")
-        with partial.open("wb") as file:
-            run.keys.tofile(file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-        durable.sync_folder(self._folder)
+        try:
+            with partial.open("wb") as file:
+                run.keys.tofile(file)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+            durable.sync_folder(self._folder)
+        except OSError:  # a full disk: the keys' scores are stored, so the run may stay in memory
+            partial.unlink(missing_ok=True)
+            return
         self._runs[-1] = _Run(run.first_version, run.last_version, np.memmap(path, dtype=np.uint64, mode="r"), path)
 
     def _load(self) -> list[_Run]:
-        """The longest unbroken chain of files from version 0 on; what does not fit is left for the table to tell."""
+        """The longest unbroken chain of files from version 0 on; what does not fit is left for the table to tell.
+
+        Other files, which killed processes and those that merged runs side by side leave behind, are deleted.
+        """
         found: dict[int, tuple[int, int, Path]] = {}
-        for path in self._folder.glob("*.u64"):
+        present = [path for path in self._folder.iterdir() if _NAME.fullmatch(path.name)]
+        for path in present:
+            if path.suffix != ".u64":
+                continue
             first, last, count = (int(part) for part in path.stem.split("-"))
             if path.stat().st_size == count * 8 and last > found.get(first, (-1, 0, path))[0]:
                 found[first] = (last, count, path)
@@ -105,4 +124,6 @@ class KeyIndex:
             last, _, path = found[following]
             runs.append(_Run(following, last, np.memmap(path, dtype=np.uint64, mode="r"), path))
             following = last + 1
+        for path in {*present} - {run.path for run in runs}:
+            path.unlink(missing_ok=True)
         return runs

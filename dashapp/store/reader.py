@@ -14,11 +14,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dashapp.errors import StoreDamaged
 from dashapp.model.resolution import RESOLUTIONS, Resolution
 from dashapp.model.score import position_of
-from dashapp.store.buckets import ROW_SCHEMA
 from dashapp.store.duck import FOLD_COLUMNS, ORD, SOURCES, fold_sql, merge_sql
-from dashapp.store.scores import TABLE_SCHEMA as SCORES_SCHEMA
+from dashapp.store.schema import BUCKET_ROW_SCHEMA, SCORE_TABLE_SCHEMA
 from dashapp.store.store import Store
 from dashapp.store.tables import DataFile
 
@@ -28,9 +28,9 @@ TAIL_ROWS_IN_MEMORY = 200_000
 
 SOURCE_SEPARATOR = chr(31)
 
-_NO_TAIL = pa.schema([SCORES_SCHEMA.field(name) for name in FOLD_COLUMNS]).empty_table()
-_NO_BUCKETS = ROW_SCHEMA.empty_table()
-_BUCKET_COLUMNS = ", ".join(ROW_SCHEMA.names)
+_NO_TAIL = pa.schema([SCORE_TABLE_SCHEMA.field(name) for name in FOLD_COLUMNS]).empty_table()
+_NO_BUCKETS = BUCKET_ROW_SCHEMA.empty_table()
+_BUCKET_COLUMNS = ", ".join(BUCKET_ROW_SCHEMA.names)
 # What leaves the store: times in microseconds, scores in [-1, 1]. Dividing here costs a tenth of what it costs in
 # Python.
 _PUBLIC_COLUMNS = """ticker, start_us AS timestamp_us,
@@ -241,4 +241,9 @@ class Reader:
         with self._store.duck.cursor() as cursor, cursor.limited(self._timeout_ms):
             cursor.register("tail", _NO_TAIL if view.tail_rows is None else view.tail_rows)
             cursor.register("no_buckets", _NO_BUCKETS)
-            return cursor.table(sql, params)
+            table = cursor.table(sql, params)
+        try:
+            table.validate(full=True)  # DuckDB does not look whether the texts of a damaged file are UTF-8
+        except pa.ArrowInvalid as error:
+            raise StoreDamaged(f"A file of the store cannot be read: {error}") from error
+        return table

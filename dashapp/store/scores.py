@@ -21,33 +21,9 @@ from dashapp.model.time import US_PER_DAY
 from dashapp.store.duck import Duck
 from dashapp.store.keys import KeyIndex, Keys
 from dashapp.store.locks import exclusive
+from dashapp.store.schema import SCORE_INPUT_SCHEMA, SCORE_TABLE_SCHEMA
 from dashapp.store.tables import DataFile, NewFile, Table
 
-# What a sender of scores provides. `score_e6` is in millionths; times are microseconds since 1970 UTC.
-INPUT_SCHEMA = pa.schema(
-    [
-        pa.field("item_id", pa.string(), nullable=False),
-        pa.field("ticker", pa.string(), nullable=False),
-        pa.field("scorer", pa.string(), nullable=False),
-        pa.field("published_us", pa.int64(), nullable=False),
-        pa.field("score_e6", pa.int32(), nullable=False),
-        pa.field("source", pa.string(), nullable=False),
-        pa.field("text", pa.string(), nullable=False),
-        pa.field("url", pa.string()),
-        pa.field("confidence", pa.float64()),
-        pa.field("relevance", pa.float64()),
-        pa.field("story_id", pa.string()),
-    ]
-)
-TABLE_SCHEMA = pa.schema(
-    [
-        pa.field("date", pa.date32(), nullable=False),
-        *INPUT_SCHEMA,
-        pa.field("label", pa.string(), nullable=False),
-        pa.field("accepted_us", pa.int64(), nullable=False),
-        pa.field("position", pa.int64(), nullable=False),
-    ]
-)
 IDENTITY = ("item_id", "ticker", "scorer")
 
 # 31 is the unit separator: no id, ticker or scorer may hold it, so two different identities never make one text.
@@ -77,7 +53,7 @@ class ScoresTable:
         self._keys: KeyIndex | None = None  # only writers need it
         self.table = Table(
             data_dir / "scores",
-            TABLE_SCHEMA,
+            SCORE_TABLE_SCHEMA,
             partition_by=["date"],
             bounded=["position", "published_us"],
             create=create,
@@ -89,14 +65,14 @@ class ScoresTable:
         return self.table.version
 
     def append(self, rows: pa.Table, *, accepted_us: int) -> Appended:
-        """Store the rows that are new, durable on return; rows are of INPUT_SCHEMA, at most MAX_COMMIT_ROWS.
+        """Store the rows that are new, durable on return; rows are of SCORE_INPUT_SCHEMA, at most MAX_COMMIT_ROWS.
 
         Of rows with the same identity the first counts, in the batch as in the store. Raises StoreNotWritable, or
         CommitConflict when other writers kept winning; nothing was stored then. About 10 ms and a flush to the disk.
         """
         if rows.num_rows > MAX_COMMIT_ROWS:
             raise ValueError(f"{rows.num_rows} rows in one commit; at most {MAX_COMMIT_ROWS} are allowed")
-        rows = rows.cast(INPUT_SCHEMA)
+        rows = rows.cast(SCORE_INPUT_SCHEMA)
         if rows.num_rows == 0:
             return Appended(None, np.zeros(0, dtype=np.bool_))
         with self._duck.cursor() as cursor:
@@ -124,6 +100,7 @@ class ScoresTable:
             duplicate[suspects[self._stored(rows.take(pa.array(suspects)))]] = True
         fresh = np.flatnonzero(~duplicate)
         if len(fresh) == 0:
+            self.table.flush()  # what is known already is as durable as what is new
             return Appended(None, duplicate)
         version = self.table.version + 1
         written = self.table.write(_partitioned(rows.take(pa.array(fresh)), version, accepted_us))
@@ -184,9 +161,10 @@ class ScoresTable:
 
 
 def scores_to_arrow(scores: Sequence[Score]) -> pa.Table:
-    """Scores as rows of INPUT_SCHEMA, in their order."""
+    """Scores as rows of SCORE_INPUT_SCHEMA, in their order."""
     return pa.table(
-        {name: [getattr(score, name) for score in scores] for name in INPUT_SCHEMA.names}, schema=INPUT_SCHEMA
+        {name: [getattr(score, name) for score in scores] for name in SCORE_INPUT_SCHEMA.names},
+        schema=SCORE_INPUT_SCHEMA,
     )
 
 
@@ -227,7 +205,7 @@ def _partitioned(rows: pa.Table, version: int, accepted_us: int) -> list[NewFile
     rows = rows.append_column("position", pa.array(positions))
     dates = rows.column("date").to_numpy(zero_copy_only=False).astype(str)
     starts = np.flatnonzero(np.concatenate([[True], dates[1:] != dates[:-1]]))
-    columns = [name for name in TABLE_SCHEMA.names if name != "date"]
+    columns = [name for name in SCORE_TABLE_SCHEMA.names if name != "date"]
     data = rows.select(columns)
     return [
         NewFile({"date": str(dates[start])}, data.slice(start, stop - start))

@@ -8,7 +8,6 @@ file that a power cut can take.
 
 from __future__ import annotations
 
-import itertools
 import json
 import time
 import uuid
@@ -16,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -64,9 +63,13 @@ class Table:
         self.root = root.absolute()
         self._partition_by = list(partition_by)
         self._bounded = tuple(bounded)
+        self._log = self.root / "_delta_log"
         self._files: tuple[int, tuple[DataFile, ...]] | None = None
+        # What this process knows to be on the disk: the log up to a version, and the folders of partitions by name.
+        self._flushed_version = -1
+        self._flushed_folders: set[Path] = set()
         try:
-            self._delta = DeltaTable(str(self.root))
+            self._delta = self._open()
         except TableNotFoundError:
             if not create:
                 raise StoreMissing(
@@ -74,7 +77,7 @@ class Table:
                 ) from None
             self._delta = self._create(schema)
         except DeltaError as error:
-            raise StoreDamaged(f"The table at {self.root} cannot be opened: {error}") from error
+            raise StoreDamaged(f"The table at {self.root} cannot be opened: {_cause(error)}") from error
 
     @property
     def version(self) -> int:
@@ -92,7 +95,7 @@ class Table:
         try:
             self._delta.update_incremental()
         except DeltaError as error:
-            raise StoreDamaged(f"The log of {self.root} cannot be read: {error}") from error
+            raise StoreDamaged(f"The log of {self.root} cannot be read: {_cause(error)}") from error
         return self.version
 
     def transaction_version(self, application: str) -> int | None:
@@ -112,17 +115,17 @@ class Table:
         """
         folders = {self._folder(file.partition) for file in new}
         try:
-            fresh = [folder for folder in folders if not folder.exists()]
-            for folder in fresh:
+            for folder in folders:
                 folder.mkdir(parents=True, exist_ok=True)
             with ThreadPoolExecutor(WRITE_THREADS) as pool:
                 actions = list(pool.map(self._write_one, new))
-            for folder in {*folders, *itertools.chain.from_iterable(map(self._ancestors, fresh))}:
+            # A folder that is there already may be of a process that was killed before it flushed the folder's name.
+            unflushed = {parent for folder in folders - self._flushed_folders for parent in self._ancestors(folder)}
+            for folder in folders | unflushed:
                 durable.sync_folder(folder)
         except OSError as error:
-            raise StoreNotWritable(
-                f"{error.filename or self.root} cannot be written: {error.strerror}. Nothing was committed."
-            ) from error
+            self._refuse(error)
+        self._flushed_folders |= folders
         return actions
 
     def commit(
@@ -137,6 +140,7 @@ class Table:
 
         Raises CommitConflict when the table has moved on since `refresh`; nothing is changed then.
         """
+        self.flush()
         now_ms = time.time_ns() // 1_000_000
         removals = [
             RemoveAction(
@@ -163,17 +167,75 @@ class Table:
                 post_commithook_properties=PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False),
             )
         except CommitFailedError as error:
-            raise CommitConflict(f"{self.root} moved on from version {self.version} meanwhile: {error}") from error
+            raise CommitConflict(
+                f"{self.root} moved on from version {self.version} meanwhile: {_cause(error)}"
+            ) from error
         except (DeltaError, OSError) as error:
-            raise StoreNotWritable(f"The log of {self.root} cannot be written: {error}") from error
+            raise StoreNotWritable(f"The log of {self.root} cannot be written: {_cause(error)}") from error
         committed = self.version + 1
-        log = self.root / "_delta_log"
-        durable.sync_file(log / f"{committed:020d}.json")
-        durable.sync_folder(log)
+        self._flush_log(committed)
         self.refresh()
         return committed
 
+    def flush(self) -> None:
+        """Make the snapshot held durable, which it is unless its writer was killed before that; raises
+        StoreNotWritable."""
+        self._flush_log(self.version)
+
+    def _flush_log(self, version: int) -> None:
+        """Flush the entry of a version.
+
+        Those before it are flushed already, since every commit begins with this. A power cut may leave an unflushed
+        entry empty, and an empty entry is read as one that changed nothing.
+        """
+        if version <= self._flushed_version:
+            return
+        checkpoint = self._log / f"{version:020d}.checkpoint.parquet"
+        names = [self._log]
+        if self._flushed_version < 0:
+            names += [self.root, self.root.parent]
+        try:
+            durable.sync_file(self._log / f"{version:020d}.json")
+            if checkpoint.exists():
+                durable.sync_file(checkpoint)
+                durable.sync_file(self._log / "_last_checkpoint")
+            for folder in names:
+                durable.sync_folder(folder)
+        except OSError as error:
+            self._refuse(error)
+        self._flushed_version = version
+
+    def _refuse(self, error: OSError) -> NoReturn:
+        raise StoreNotWritable(
+            f"{error.filename or self.root} cannot be written: {error.strerror or error}. Nothing was acknowledged."
+        ) from error
+
+    def _open(self) -> DeltaTable:
+        try:
+            return DeltaTable(str(self.root))
+        except TableNotFoundError:
+            raise
+        except DeltaError:
+            if not self._drop_torn_checkpoints():
+                raise
+        return DeltaTable(str(self.root))
+
+    def _drop_torn_checkpoints(self) -> bool:
+        """Remove checkpoints that cannot be read, and the hint that names one; returns whether any was removed.
+
+        A power cut can tear them. Nothing is lost with them: every log entry is kept, and they only repeat those.
+        """
+        torn = [path for path in self._log.glob("*.checkpoint.parquet") if not durable.is_parquet(path)]
+        torn += [path for path in [self._log / "_last_checkpoint"] if path.exists()]
+        try:
+            for path in torn:
+                path.unlink(missing_ok=True)
+        except OSError:  # a disk that cannot be written: the error that led here says more
+            return False
+        return bool(torn)
+
     def _create(self, schema: pa.Schema) -> DeltaTable:
+        named_in = [folder.parent for folder in (self.root, *self.root.parents) if not folder.exists()]
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             table = DeltaTable.create(
@@ -186,12 +248,12 @@ class Table:
                     "delta.logRetentionDuration": "interval 36500 days",
                 },
             )
-            for folder in (self.root / "_delta_log", self.root, self.root.parent):
+            for folder in named_in:
                 durable.sync_folder(folder)
         except OSError as error:
             raise StoreNotWritable(f"{self.root} cannot be created: {error.strerror}.") from error
         except DeltaError as error:
-            raise StoreNotWritable(f"{self.root} cannot be created: {error}") from error
+            raise StoreNotWritable(f"{self.root} cannot be created: {_cause(error)}") from error
         return table
 
     def _folder(self, partition: Mapping[str, str]) -> Path:
@@ -233,3 +295,8 @@ class Table:
             )
             for row, relative in enumerate(listed["path"])
         )
+
+
+def _cause(error: Exception) -> str:
+    """What an error of the Delta library says, without the stack of addresses it appends."""
+    return str(error).partition("\n")[0]

@@ -36,13 +36,17 @@ scores = st.builds(
     score,
     item_id=st.sampled_from([f"i{number}" for number in range(30)] + ["ä", "Z", "z", "😀", "10", "9"]),
     published_us=moments,
-    score_e6=st.one_of(st.sampled_from([-1_000_000, 1_000_000, 0, 49_999, 50_000, -50_000]), st.integers(-10**6, 10**6)),
+    score_e6=st.one_of(
+        st.sampled_from([-1_000_000, 1_000_000, 0, 49_999, 50_000, -50_000]), st.integers(-(10**6), 10**6)
+    ),
     ticker=st.sampled_from(["AAPL", "BRK-A", "MSFT"]),
     scorer=st.sampled_from(["test@1", "test@1", "other@2"]),
     source=st.sampled_from(["wire", "posts", "desk"]),
 )
 steps = st.lists(
-    st.one_of(st.lists(scores, min_size=1, max_size=12), st.just("rollup"), st.just("rollup --full"), st.just("reopen")),
+    st.one_of(
+        st.lists(scores, min_size=1, max_size=12), st.just("rollup"), st.just("rollup --full"), st.just("reopen")
+    ),
     min_size=1,
     max_size=8,
 )
@@ -82,7 +86,10 @@ def test_stored_and_tail_equal_the_oracle_after_every_step(taken: list[list[Scor
 
 
 @settings(max_examples=15)
-@given(st.lists(scores, min_size=1, max_size=40, unique_by=lambda each: (each.item_id, each.ticker, each.scorer)), st.randoms())
+@given(
+    st.lists(scores, min_size=1, max_size=40, unique_by=lambda each: (each.item_id, each.ticker, each.scorer)),
+    st.randoms(),
+)
 def test_any_order_and_any_batching_give_the_same_buckets(each_once: list[Score], random: object) -> None:
     def buckets_of(batches: list[list[Score]], *, rolled_up: bool) -> dict[object, object]:
         with tempfile.TemporaryDirectory() as folder:

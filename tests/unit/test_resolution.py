@@ -526,6 +526,14 @@ def test_progress_is_0_at_the_start_below_100_until_the_end_and_100_from_then_on
     assert progress_pct(start_us, at, start_us + 10 * at.width_us) == 100.0
 
 
+@pytest.mark.parametrize("at", RESOLUTIONS, ids=lambda at: at.name)
+def test_a_bucket_is_partial_until_its_end_and_not_at_it(at: Resolution) -> None:
+    start_us = us("2024-02-29T00:00:00Z")
+    assert is_partial(start_us, at, start_us)
+    assert is_partial(start_us, at, start_us + at.width_us - 1)
+    assert not is_partial(start_us, at, start_us + at.width_us)
+
+
 def test_a_bucket_that_has_not_begun_has_no_progress() -> None:
     start_us = us("2024-02-29T00:00:00Z")
     assert progress_pct(start_us, FINEST, start_us - 1) == 0.0

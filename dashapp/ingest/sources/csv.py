@@ -15,6 +15,8 @@ SEPARATORS = ",;\t|"
 # The most lines one quoted row may run over. A quote that is never closed costs one row, and no more than this is
 # read twice.
 MAX_ROW_LINES = 500
+# Where one row after the other has such a quote, the bound goes down to this, so that their lines are not read so often.
+_FEWEST_LINES = 16
 
 
 def read(stream: ByteStream) -> Table:
@@ -55,6 +57,7 @@ class _Records:
         self.stream = stream
         self.last_line = 0
         self._separator = ""
+        self._most_lines = MAX_ROW_LINES
         self._lines = lines(stream)
         self._again: deque[tuple[int, bytes]] = deque()  # lines to be read again
 
@@ -85,14 +88,18 @@ class _Records:
     def _quoted(self, group: list[tuple[int, bytes]]) -> list[str] | RowRejected:
         """The fields of the record that begins with the one line of `group`, to which its other lines are added."""
         try:
-            return next(csv.reader(self._supply(group), delimiter=self._separator, strict=True))
+            fields = next(csv.reader(self._supply(group), delimiter=self._separator, strict=True))
         except csv.Error as error:
+            if len(group) >= self._most_lines:
+                self._most_lines = max(self._most_lines // 2, _FEWEST_LINES)
             return rejected("bad_csv", f"the row is not CSV: {shown(str(error))}")
+        self._most_lines = MAX_ROW_LINES
+        return fields
 
     def _supply(self, group: list[tuple[int, bytes]]) -> Iterator[str]:
         size_bytes = len(group[0][1])
         yield _text(group[0][1]) + "\n"
-        while len(group) < MAX_ROW_LINES and size_bytes <= MAX_ROW_BYTES:
+        while len(group) < self._most_lines and size_bytes <= MAX_ROW_BYTES:
             taken = self._next_line()
             if taken is None:
                 return

@@ -71,11 +71,15 @@ def _rows(stream: ByteStream, file: Any, columns: list[str]) -> Iterator[SourceR
         number = first
         first += file.metadata.row_group(group).num_rows
         batches = file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=columns)
-        while number < first:
+        while True:
             try:
-                batch = next(batches)
+                batch = next(batches, None)
             except _DAMAGE as error:
                 yield _damaged(stream, f":{number}", f"{first - number} rows cannot be read, {shown(str(error))}")
+                break
+            if batch is None:
+                if number < first:
+                    yield _damaged(stream, f":{number}", f"{first - number} rows are missing")
                 break
             yield from _batch_rows(batch, number)
             number += batch.num_rows

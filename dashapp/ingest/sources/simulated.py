@@ -51,9 +51,9 @@ class SimulatedFeed:
         # New York's trading day, 13:30 to 20:00 UTC, is when most is said.
         busy = 0.25 + 1.5 * math.exp(-(((day_part - 0.70) / 0.13) ** 2))
         for number in range(_poisson(chance, about["per_minute"] * busy)):
-            mood = self._mood(ticker, minute) + chance.gauss(0, 0.55)
-            kind = "positive" if mood > 0.35 else "negative" if mood < -0.35 else "neutral"
-            text = chance.choice(self.texts[kind]).format(
+            mood = self._mood(ticker, minute) + chance.gauss(0, 0.35)
+            kind = next(each for each in self.texts["kinds"] if each["below"] is None or mood < each["below"])
+            text = chance.choice(kind["texts"]).format(
                 name=about["name"], ticker=ticker, n=chance.choice(self.texts["n"])
             )
             yield Item(
@@ -65,9 +65,9 @@ class SimulatedFeed:
             )
 
     def _mood(self, ticker: str, minute: int) -> float:
-        """A slow wander between -1 and 1: waves of 3 hours, a day and 4 days, each ticker with its own phases."""
+        """A slow wander between -1.4 and 1.4: waves of 3 hours, a day and 4 days, each ticker with its own phases."""
         phases = random.Random(f"{self.seed}/{ticker}")  # noqa: S311
-        waves = ((180, 0.30), (1440, 0.35), (5760, 0.35))
+        waves = ((180, 0.30), (1440, 0.50), (5760, 0.60))
         return sum(size * math.sin(2 * math.pi * (minute / period + phases.random())) for period, size in waves)
 
 

@@ -74,7 +74,8 @@ class ByteStream:
     def report(self, done: int, total: int) -> None:
         """Tell the progress when the plain file is read by other means, as a part of its whole."""
         if self._progress is not None and self.total_bytes is not None:
-            self._progress(self.total_bytes * done // max(total, 1), self.total_bytes)
+            # What was peeked at has been told already, and progress never falls.
+            self._progress(max(self._read_bytes, self.total_bytes * done // max(total, 1)), self.total_bytes)
 
     def _unpacked(self) -> Iterator[bytes]:
         packed = self._packed()
@@ -127,7 +128,8 @@ class ByteStream:
                 yield unpacked
                 packed = member.unconsumed_tail
         except zlib.error as error:
-            self.damage = f"its gzip compression is damaged: {error}"
+            # Only the checksum at the end could tell from where on it is wrong.
+            self.damage = f"its gzip compression is damaged, so the rows before may be wrong as well: {error}"
 
 
 @contextmanager

@@ -1,0 +1,73 @@
+# `make` alone says what there is. Everything is made in .venv and node_modules; nothing else of the machine is touched,
+# but for Debian's chromium, which `make test` installs where it may.
+
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+# Two at a time: more make each other's waiting tests time out on small machines. All browser tests go to one of them.
+PARALLEL := -n 2 --dist loadgroup
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint types test-js test-python test-slow format bench clean clean-all
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: .venv/.installed  ## the demo: a simulated feed and its charts; prints the address
+	@$(BIN)/tickertone demo
+
+test: lint types test-js test-python  ## every check: lint, types, JavaScript tests, Python and browser tests
+
+lint: .venv/.installed-test  ## ruff and ESLint
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	tools/js-lint
+
+types: .venv/.installed-test  ## mypy, strict
+	$(BIN)/mypy
+
+test-js:  ## the JavaScript tests
+	tools/js-test
+
+test-python: .venv/.installed-test  ## the Python tests, with those in a browser
+	@tools/chromium
+	$(PYTEST) $(PARALLEL) -m "not slow"
+
+test-slow: .venv/.installed-test  ## the long campaigns: kills, and properties with many examples
+	@tools/chromium
+	$(PYTEST) --timeout=7200 -m slow
+	$(PYTEST) --timeout=7200 --hypothesis-profile=slow -m "not slow" tests/property
+
+format: .venv/.installed-test  ## put the code in its form
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: .venv/.installed-bench  ## the measured claims; minutes, and needs a quiet machine
+	$(BIN)/python -m bench.rollup
+	$(BIN)/python -m bench.refresh
+	$(BIN)/python -m bench.query
+
+clean:  ## take away caches and build output
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
+	find . -name __pycache__ -not -path './.venv/*' -not -path './node_modules/*' -prune -exec rm -rf {} +
+
+clean-all: clean  ## and .venv and node_modules; data/ stays
+	rm -rf .venv node_modules
+
+.venv/bin/python:
+	@tools/venv
+
+# The stamps: pip runs again only when what it installs from has changed.
+.venv/.installed: .venv/bin/python pyproject.toml constraints.txt
+	$(call install,.)
+
+.venv/.installed-test: .venv/bin/python pyproject.toml constraints.txt
+	$(call install,.[test])
+
+.venv/.installed-bench: .venv/bin/python pyproject.toml constraints.txt
+	$(call install,.[bench])
+
+define install
+	@echo "Installing $(1) into .venv ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable "$(1)" --constraint constraints.txt
+	@touch $@
+endef

@@ -1,0 +1,46 @@
+// What users ask for by a click, a key or a drag, outside the controls of the bar: small objects {kind, ...}.
+
+import * as view from "./view.mjs";
+
+/** The action of a button, from its data attributes; null when it is no such button. */
+export function fromButton(button) {
+  const { action, ticker, resolution, preset, start, end } = button.dataset;
+  if (action === "remove") return { kind: "remove", ticker };
+  if (action === "resolution") return { kind: "resolution", name: resolution };
+  if (action === "coarser") return { kind: "coarser", name: resolution };
+  if (action === "preset") return { kind: "preset", name: preset };
+  if (action === "range") return { kind: "offer", start_ms: Number(start), end_ms: Number(end) };
+  return null;
+}
+
+/** The action of a key: 1 to 8 choose the resolution, unless the user is typing. */
+export function fromKey(event, table) {
+  if (!event || event.altKey || event.ctrlKey || event.metaKey || event.repeat || isTyping(event)) return null;
+  const chosen = /^[1-9]$/.test(event.key) && table.resolutions[Number(event.key) - 1];
+  return chosen ? { kind: "resolution", name: chosen.name } : null;
+}
+
+/** The view after an action. */
+export function apply(held, action, table, known) {
+  switch (action.kind) {
+    case "remove":
+      return view.without(held, action.ticker);
+    case "resolution":
+      return view.withResolution(held, action.name, table, known);
+    case "coarser":
+      return { ...held, resolution: action.name };
+    case "preset":
+      return view.withPreset(held, action.name, table, known);
+    case "offer":
+      return view.withOffer(held, action.start_ms, action.end_ms, table);
+    case "range":
+      return view.withRange(held, action.start_ms, action.end_ms);
+    default:
+      return held;
+  }
+}
+
+function isTyping(event) {
+  if (event["target.tagName"] === "TEXTAREA") return true;
+  return event["target.tagName"] === "INPUT" && event["target.type"] !== "radio";
+}

@@ -1,0 +1,164 @@
+// The functions that clientside callbacks name, and the few listeners on the page itself. Thin: what they decide is decided in
+// the modules beside, which know nothing of Dash.
+
+import * as action from "./action.mjs";
+import * as chart from "./chart.mjs";
+import * as clock from "./clock.mjs";
+import * as theme from "./theme.mjs";
+import * as view from "./view.mjs";
+
+// Long enough for the next turn of a wheel or the next short drag, so that only where the user comes to rest is asked for.
+const REST_MS = 250;
+
+const component = (type, props) => ({ namespace: "dash_html_components", type, props });
+// Dash makes its "leave this output as it is" when it calls the first of these functions, not before.
+const asIs = () => window.dash_clientside.no_update;
+
+const dash = {
+  follow_view(search, known, tickers, resolution, range, _applied, asked, table, held, cards, fromDate, fromTime, toDate, toTime) {
+    const nothing = Array(8).fill(asIs());
+    if (!known) return nothing;
+    const triggers = window.dash_clientside.callback_context.triggered.map((each) => each.prop_id);
+    const by = (id) => triggers.includes(id);
+    const listed = (next) => (by("known.data") || !view.same(next.tickers, held?.tickers) ? view.options(next, known) : asIs());
+
+    if (!held) return shown(view.parse(window.location.search, table, known), null, cards, table, known, asIs());
+    let next = held;
+    if (by("url.search")) next = view.parse(search, table, known);
+    else if (by("tickers.value")) next = view.withTickers(held, tickers, table);
+    else if (by("resolution.value") && resolution) next = view.withResolution(held, resolution, table, known);
+    else if (by("range.value") && range) next = view.withPreset(held, range, table, known);
+    else if (by("action.data") && asked) next = action.apply(held, asked, table, known);
+    else if (by("apply.n_clicks")) {
+      const [start_ms, end_ms] = [view.momentOf(fromDate, fromTime), view.momentOf(toDate, toTime)];
+      if (start_ms === null || end_ms === null || start_ms >= end_ms) {
+        window.dash_clientside.set_props("notice", { children: "From and to: dates, times as HH:MM, and from before to." });
+        return nothing;
+      }
+      document.getElementById("span")?.removeAttribute("open");
+      next = view.withRange(held, start_ms, end_ms);
+    }
+    if (view.same(next, held)) return nothing.with(1, listed(next));
+    return shown(next, held, cards, table, known, by("url.search") ? asIs() : view.format(next));
+  },
+
+  fill_span(span) {
+    if (!span) return Array(5).fill(asIs());
+    const [from, to] = [span.start_ms, span.end_ms].map((each_ms) => new Date(each_ms).toISOString());
+    const text = `${from.slice(0, 10)} ${from.slice(11, 16)} – ${to.slice(0, 10)} ${to.slice(11, 16)} UTC`;
+    // Fields the user is filling in are left alone.
+    if (document.getElementById("span")?.open) return [text, ...Array(4).fill(asIs())];
+    return [text, from.slice(0, 10), from.slice(11, 16), to.slice(0, 10), to.slice(11, 16)];
+  },
+
+  press(event, table) {
+    return action.fromKey(event, table) ?? asIs();
+  },
+
+  set_look(clicks) {
+    return look(clicks ? theme.toggle() : theme.current());
+  },
+
+  set_clock(pulse) {
+    if (pulse?.now_ms) clock.set(pulse.now_ms);
+    clock.paint();
+    return asIs();
+  },
+
+  read_out(hover, figure) {
+    return chart.figures(hover, figure).map(([name, text, tone]) =>
+      component("Span", { className: tone, children: [component("I", { children: name }), text] }),
+    );
+  },
+
+  settle() {
+    const { triggered } = window.dash_clientside.callback_context;
+    const range = triggered.map((each) => chart.rangeOf(each.value)).find(Boolean);
+    if (range) atRest({ kind: "range", start_ms: range[0], end_ms: range[1] });
+    return asIs();
+  },
+};
+
+/** What charts have to know of this screen: its theme, and whether a finger is what points. */
+function look(name) {
+  return { theme: name, touch: window.matchMedia("(pointer: coarse)").matches };
+}
+
+/** The outputs of follow_view for a new view. Cards of tickers that stay are kept as they are, charts and all. */
+function shown(next, held, cards, table, known, search) {
+  const alike = held !== null && view.same(next.tickers, held.tickers);
+  return [
+    search,
+    alike ? asIs() : view.options(next, known),
+    next.tickers,
+    next.resolution,
+    next.range,
+    next,
+    alike ? asIs() : next.tickers.map((ticker) => keptCard(cards, ticker) ?? filled(table.card, ticker, table.ticker_place)),
+    `grid ${gridSize(next.tickers.length)}`,
+  ];
+}
+
+function gridSize(charts) {
+  if (charts <= 4) return `grid-${charts}`;
+  return charts <= 9 ? "grid-some" : "grid-many";
+}
+
+function keptCard(cards, ticker) {
+  return [cards].flat().find((card) => card?.props?.["data-ticker"] === ticker);
+}
+
+/** A copy of the card template with a ticker in its places. */
+function filled(node, ticker, place) {
+  if (typeof node === "string") return node.replaceAll(place, ticker);
+  if (Array.isArray(node)) return node.map((each) => filled(each, ticker, place));
+  if (node === null || typeof node !== "object") return node;
+  return Object.fromEntries(Object.entries(node).map(([key, value]) => [key, filled(value, ticker, place)]));
+}
+
+function act(asked) {
+  window.dash_clientside.set_props("action", { data: asked });
+}
+
+let rest;
+let pressed = false;
+function atRest(asked) {
+  clearTimeout(rest);
+  rest = setTimeout(() => {
+    if (pressed) atRest(asked);
+    else act(asked);
+  }, REST_MS);
+}
+
+function listen() {
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest?.("[data-action]");
+    const asked = button && action.fromButton(button);
+    if (asked) act(asked);
+    // Plotly lays a sheet over the page while a button is down, so there is no dblclick; but it counts the clicks it passes on.
+    if (event.detail === 2 && event.target.closest?.(".nsewdrag")) act({ kind: "preset", name: "fit" });
+    const span = document.getElementById("span");
+    const inside = event.target.closest?.("#span, [data-radix-popper-content-wrapper]") || !event.target.isConnected;
+    if (span?.open && !inside) span.open = false;
+  });
+  document.addEventListener("pointerdown", () => (pressed = true), { capture: true });
+  for (const end of ["pointerup", "pointercancel"]) {
+    document.addEventListener(end, () => (pressed = false), { capture: true });
+  }
+  // Where several charts scroll past, the wheel scrolls the page; with Ctrl, or on a chart alone, it zooms.
+  document.addEventListener(
+    "wheel",
+    (event) => {
+      if (!event.ctrlKey && event.target.closest?.(".graph") && !document.querySelector(".grid-1")) event.stopPropagation();
+    },
+    { capture: true, passive: true },
+  );
+  document.addEventListener("visibilitychange", () => {
+    window.dash_clientside.set_props("tick", { disabled: document.hidden });
+  });
+  theme.onSystemChange((name) => window.dash_clientside.set_props("look", { data: look(name) }));
+  setInterval(() => clock.paint(), 1000);
+}
+
+window.dash_clientside.tickertone = dash;
+listen();

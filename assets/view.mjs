@@ -1,0 +1,145 @@
+// The view (tickers, resolution, range): from and to the address bar, and how each choice of the user changes it. Pure.
+//
+// A view is {tickers, resolution, range, start, end}; `range` is the name of a preset, or "custom" with start and end as ISO-8601
+// in UTC. `table` is what layout.table() in Python sends with the page, `known` its rows [ticker, count, first_ms, last_ms].
+
+const CUSTOM = "custom";
+
+/** The view an address names; what is missing is filled with defaults, what is wrong is kept for the server to explain. */
+export function parse(search, table, known) {
+  const asked = new URLSearchParams(search);
+  const named = asked.get("tickers");
+  const view = {
+    tickers: named === null ? mostScored(table, known) : clean(named.split(","), table),
+    resolution: asked.get("resolution") || table.default_resolution,
+    range: asked.get("range") || table.default_preset,
+    start: null,
+    end: null,
+  };
+  const [start, end] = [asked.get("start"), asked.get("end")];
+  if (!start && !end) return view;
+  return { ...view, range: CUSTOM, ...completed(start, end, view.resolution, table) };
+}
+
+/** The address of a view, as the search part of a URL. */
+export function format(view) {
+  const parts = [`tickers=${view.tickers.map(encodeTicker).join(",")}`, `resolution=${encodeURIComponent(view.resolution)}`];
+  if (view.range === CUSTOM) parts.push(`start=${encodeURIComponent(view.start)}`, `end=${encodeURIComponent(view.end)}`);
+  else parts.push(`range=${encodeURIComponent(view.range)}`);
+  return `?${parts.join("&").replaceAll("%3A", ":")}`;
+}
+
+export function same(a, b) {
+  return JSON.stringify(a) === JSON.stringify(b);
+}
+
+export function withTickers(view, tickers, table) {
+  return { ...view, tickers: clean(tickers ?? [], table) };
+}
+
+export function without(view, ticker) {
+  return { ...view, tickers: view.tickers.filter((each) => each !== ticker) };
+}
+
+/** Another resolution. Where the range would then hold far too many or too few candles, it becomes one that fills a chart. */
+export function withResolution(view, name, table, known) {
+  const changed = { ...view, resolution: name };
+  const span_ms = spanOf(view, table, known);
+  const width_ms = widthOf(name, table);
+  if (span_ms === 0 || !width_ms || isComfortable(span_ms / width_ms, table)) return changed;
+  if (view.range !== CUSTOM) return { ...changed, range: table.default_preset };
+  const end_ms = Date.parse(view.end);
+  return withRange(changed, end_ms - table.fit_candles * width_ms, end_ms);
+}
+
+/** A range that follows the newest scores; the resolution changes to the nearest at which it can be read. */
+export function withPreset(view, name, table, known) {
+  const changed = { ...view, range: name, start: null, end: null };
+  const span_ms = spanOf(changed, table, known);
+  if (span_ms === 0) return changed;
+  return { ...changed, resolution: nearestComfortable(span_ms, view.resolution, table) };
+}
+
+/** A range offered to the user, who has not chosen a resolution for it. */
+export function withOffer(view, start_ms, end_ms, table) {
+  return { ...withRange(view, start_ms, end_ms), resolution: nearestComfortable(end_ms - start_ms, view.resolution, table) };
+}
+
+export function withRange(view, start_ms, end_ms) {
+  return { ...view, range: CUSTOM, start: iso(start_ms), end: iso(end_ms) };
+}
+
+/** ISO-8601 in UTC with Z, to the second. */
+export function iso(moment_ms) {
+  return new Date(Math.round(moment_ms / 1000) * 1000).toISOString().replace(".000Z", "Z");
+}
+
+/** The moment of a date (YYYY-MM-DD) and a time of day (HH:MM or HH:MM:SS) in UTC, or null. */
+export function momentOf(date, time) {
+  const day = /^(\d{4}-\d\d-\d\d)/.exec(date ?? "");
+  const clock = /^(\d{1,2}):(\d\d)(?::(\d\d))?$/.exec((time ?? "").trim() || "00:00");
+  if (!day || !clock) return null;
+  const moment_ms = Date.parse(`${day[1]}T${clock[1].padStart(2, "0")}:${clock[2]}:${clock[3] ?? "00"}Z`);
+  return Number.isNaN(moment_ms) ? null : moment_ms;
+}
+
+/** The options of the ticker field: all known ones, and chosen ones that are not. */
+export function options(view, known) {
+  const names = known.map((row) => row[0]);
+  const strangers = view.tickers.filter((ticker) => !names.includes(ticker));
+  return [...strangers, ...names].map((ticker) => ({ label: ticker, value: ticker, search: ticker }));
+}
+
+function clean(tickers, table) {
+  const symbols = tickers.map((ticker) => ticker.trim().replace(/^\$/, "").toUpperCase().slice(0, 40)).filter(Boolean);
+  return [...new Set(symbols)].slice(0, table.max_tickers);
+}
+
+function mostScored(table, known) {
+  const ranked = [...known].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));
+  return ranked.slice(0, table.default_tickers).map((row) => row[0]);
+}
+
+function completed(start, end, resolution, table) {
+  const span_ms = table.fit_candles * (widthOf(resolution, table) ?? 0);
+  if (start && end) return { start, end };
+  if (start) return { start, end: shifted(start, span_ms) };
+  return { start: shifted(end, -span_ms), end };
+}
+
+function shifted(text, by_ms) {
+  const moment_ms = Date.parse(text);
+  return Number.isNaN(moment_ms) ? text : iso(moment_ms + by_ms);
+}
+
+function spanOf(view, table, known) {
+  if (view.range === CUSTOM) return Date.parse(view.end) - Date.parse(view.start) || 0;
+  const preset = table.presets.find((each) => each.name === view.range);
+  if (!preset || preset.span_ms !== null) return preset?.span_ms ?? 0;
+  const rows = known.filter((row) => view.tickers.includes(row[0]));
+  if (!rows.length) return 0;
+  return Math.max(...rows.map((row) => row[3])) - Math.min(...rows.map((row) => row[2]));
+}
+
+function widthOf(name, table) {
+  return table.resolutions.find((each) => each.name === name)?.width_ms;
+}
+
+function isComfortable(candles, table) {
+  const [fewest, most] = table.comfortable_candles;
+  return candles >= fewest && candles <= most;
+}
+
+function nearestComfortable(span_ms, name, table) {
+  const widths = table.resolutions;
+  const held = widths.findIndex((each) => each.name === name);
+  const good = widths.map((each, index) => index).filter((index) => isComfortable(span_ms / widths[index].width_ms, table));
+  if (good.length) return widths[good.sort((a, b) => Math.abs(a - held) - Math.abs(b - held))[0]].name;
+  // Longer than the coarsest can show comfortably, or shorter than the finest.
+  const [, most] = table.comfortable_candles;
+  return span_ms / widths.at(-1).width_ms > most ? widths.at(-1).name : widths[0].name;
+}
+
+function encodeTicker(ticker) {
+  return encodeURIComponent(ticker);
+}

@@ -1,0 +1,65 @@
+"""The Dash application, on the FastAPI server that also carries the API."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import Executor
+from pathlib import Path
+
+from dash import Dash
+from fastapi import FastAPI
+
+from dashapp.model.time import EpochUs
+from dashapp.query.cache import ResponseCache
+from dashapp.query.series import SeriesReader
+from dashapp.web import layout
+from dashapp.web.callbacks import register
+from dashapp.web.charts import Charts
+from dashapp.web.static import PrecompressedStatic
+
+log = logging.getLogger(__name__)
+
+ASSETS = Path(__file__).resolve().parents[2] / "assets"
+
+
+def build_app(
+    server: FastAPI,
+    reader: SeriesReader,
+    cache: ResponseCache,
+    pool: Executor,
+    now_us: Callable[[], EpochUs],
+    *,
+    simulated: bool,
+) -> Dash:
+    """Adds the page to the server; its routes end with a catch-all, so the API's have to be there before.
+
+    `simulated` labels the data as simulated on the screen. Store and cache are read in the threads of `pool`; `now_us`
+    is the clock that says which bucket is open.
+    """
+    app = Dash(
+        "tickertone",
+        server=server,  # type: ignore[arg-type]  # the FastAPI backend takes the app itself
+        title="Tickertone",
+        update_title=None,  # type: ignore[arg-type]  # None leaves the title alone
+        assets_folder=str(ASSETS),
+        assets_ignore=layout.MODULE_FILES,
+        index_string=layout.INDEX,
+        on_error=_log_error,
+        meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
+        # Charts come and go with the view, so callbacks name components that the first layout does not have.
+        suppress_callback_exceptions=True,
+    )
+    # Dash 4.4 opens a WebSocket on every page even where no callback uses it (plotly/dash#3939).
+    app.backend.websocket_capability = False
+    app.renderer = layout.RENDERER
+    app.layout = layout.page(simulated=simulated)
+    charts = Charts(reader, cache, now_us)
+    register(app, charts, pool)
+    server.add_middleware(PrecompressedStatic)
+    return app
+
+
+def _log_error(error: Exception) -> None:
+    """The page stays as it was; the log has the reason. Without this, Dash on FastAPI would tell nobody."""
+    log.error("a callback of the page failed", exc_info=error)

@@ -1,0 +1,196 @@
+"""Callbacks: which change on the page asks for what.
+
+Those that only move things about in the page run in the browser (assets/main.mjs). Those that need the store are
+`async` and wait for threads, because Dash runs callbacks on the event loop of the server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from typing import Any, TypeVar
+
+from dash import ALL, MATCH, ClientsideFunction, Dash, Input, Output, State, no_update
+
+from dashapp.errors import StoreError, UsageError
+from dashapp.model.resolution import FINEST, floor_us
+from dashapp.web import layout
+from dashapp.web.charts import Charts, Drawn, Moment
+from dashapp.web.theme import parse_look
+from dashapp.web.view import parse_view
+
+T = TypeVar("T")
+
+
+def register(app: Dash, charts: Charts, pool: Executor) -> None:
+    """Adds all callbacks to the app."""
+
+    async def in_thread(function: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
+
+    @app.callback(
+        Output("pulse", "data"),
+        Output("known", "data"),
+        Input("tick", "n_intervals"),
+        State("pulse", "data"),
+        State("known", "data"),
+    )
+    async def pulse(_: int | None, held: dict[str, Any] | None, known: list[Any] | None) -> tuple[Any, Any]:
+        try:
+            moment = await in_thread(charts.moment)
+        except StoreError as error:
+            trouble = {"trouble": str(error)}
+            return no_update if held == trouble else trouble, no_update
+        return pulse_of(moment, held, known)
+
+    @app.callback(
+        Output({"type": "chart", "ticker": ALL}, "figure"),
+        Output({"type": "plot", "ticker": ALL}, "children"),
+        Output({"type": "strip", "ticker": ALL}, "children"),
+        Output({"type": "etag", "ticker": ALL}, "data"),
+        Output("window", "data"),
+        Output("notice", "children"),
+        Input("view", "data"),
+        Input("pulse", "data"),
+        Input("look", "data"),
+        State({"type": "chart", "ticker": ALL}, "id"),
+        State({"type": "etag", "ticker": ALL}, "id"),
+        State({"type": "etag", "ticker": ALL}, "data"),
+        State("window", "data"),
+        prevent_initial_call=True,
+    )
+    async def draw(
+        view_data: dict[str, Any] | None,
+        _: Any,
+        look: dict[str, Any] | None,
+        chart_ids: list[dict[str, str]],
+        card_ids: list[dict[str, str]],
+        etags: list[str | None],
+        shown: dict[str, Any] | None,
+    ) -> tuple[Any, ...]:
+        charted, cards = [_ticker(each) for each in chart_ids], [_ticker(each) for each in card_ids]
+        if not view_data:
+            return as_is(charted, cards, no_update)
+        try:
+            view = parse_view(view_data)
+            moment = await in_thread(charts.moment)
+        except UsageError as error:
+            nothing = Drawn("nothing", note=layout.nothing_note())
+            return (*answer(charted, cards, dict.fromkeys(cards, nothing)), no_update, str(error))
+        except StoreError as error:  # what is on the screen stays there
+            return as_is(charted, cards, str(error))
+        window = charts.window(view, moment)
+        drawn = await asyncio.gather(
+            *(in_thread(charts.draw, ticker, view.resolution, window, moment, parse_look(look)) for ticker in cards)
+        )
+        news = {ticker: made for ticker, made, etag in zip(cards, drawn, etags, strict=True) if made.etag != etag}
+        span = {"start_ms": window.start_us // 1_000, "end_ms": window.end_us // 1_000}
+        return (
+            *answer(charted, cards, news),
+            no_update if span == shown else span,
+            None if view.tickers else layout.start_note(has_scores=bool(moment.known)),
+        )
+
+    _register_clientside(app)
+
+
+def answer(charted: list[str], cards: list[str], news: Mapping[str, Drawn]) -> tuple[list[Any], ...]:
+    """What `draw` sends for the charts on the page and for the cards: figures, plots, strips and tags of what is new.
+
+    A chart that is there gets its new figure, so that Plotly moves it; one that is not is brought as a new component.
+    """
+    bodies: list[Any] = []
+    strips: list[Any] = []
+    etags: list[Any] = []
+    for ticker in cards:
+        made = news.get(ticker)
+        strips.append(made.strip if made else no_update)
+        etags.append(made.etag if made else no_update)
+        if made is None or (made.figure is not None and ticker in charted):
+            bodies.append(no_update)
+        else:
+            bodies.append(made.note if made.figure is None else layout.canvas(ticker, made.figure))
+    figures = [news[ticker].figure or no_update if ticker in news else no_update for ticker in charted]
+    return figures, bodies, strips, etags
+
+
+def as_is(charted: list[str], cards: list[str], notice: Any) -> tuple[Any, ...]:
+    """What `draw` sends when it has nothing to draw."""
+    return (*answer(charted, cards, {}), no_update, notice)
+
+
+def _ticker(component_id: Mapping[str, str]) -> str:
+    return component_id["ticker"]
+
+
+def pulse_of(moment: Moment, held: dict[str, Any] | None, known: list[Any] | None) -> tuple[Any, Any]:
+    """What the page has to hear of a moment: nothing, or revision and minute, and the tickers where some are new."""
+    beat = {"revision": moment.revision, "minute_ms": floor_us(moment.now_us, FINEST) // 1_000}
+    if held is not None and {name: held.get(name) for name in beat} == beat:
+        return no_update, no_update
+    tickers = [
+        [info.ticker, info.count, info.first_us // 1_000, info.last_us // 1_000] for info in moment.known.values()
+    ]
+    new_names = known is None or [row[0] for row in known] != [row[0] for row in tickers]
+    return {**beat, "now_ms": moment.now_us // 1_000}, tickers if new_names else no_update
+
+
+def _register_clientside(app: Dash) -> None:
+    add: Any = app.clientside_callback
+
+    def in_browser(name: str, *arguments: Any, **options: Any) -> None:
+        add(ClientsideFunction("tickertone", name), *arguments, **options)
+
+    in_browser(
+        "follow_view",
+        Output("url", "search"),
+        Output("tickers", "options"),
+        Output("tickers", "value"),
+        Output("resolution", "value"),
+        Output("range", "value"),
+        Output("view", "data"),
+        Output("grid", "children"),
+        Output("grid", "className"),
+        Input("url", "search"),
+        Input("known", "data"),
+        Input("tickers", "value"),
+        Input("resolution", "value"),
+        Input("range", "value"),
+        Input("apply", "n_clicks"),
+        Input("action", "data"),
+        State("table", "data"),
+        State("view", "data"),
+        State("grid", "children"),
+        State("from-date", "date"),
+        State("from-time", "value"),
+        State("to-date", "date"),
+        State("to-time", "value"),
+    )
+    in_browser(
+        "fill_span",
+        Output("span-text", "children"),
+        Output("from-date", "date"),
+        Output("from-time", "value"),
+        Output("to-date", "date"),
+        Output("to-time", "value"),
+        Input("window", "data"),
+        prevent_initial_call=True,
+    )
+    in_browser(
+        "press", Output("action", "data"), Input("keys", "event"), State("table", "data"), prevent_initial_call=True
+    )
+    in_browser("set_look", Output("look", "data"), Input("theme-toggle", "n_clicks"))
+    in_browser("set_clock", Output("clock", "data"), Input("pulse", "data"), prevent_initial_call=True)
+    in_browser(
+        "read_out",
+        Output({"type": "readout", "ticker": MATCH}, "children"),
+        Input({"type": "chart", "ticker": MATCH}, "hoverData"),
+        Input({"type": "chart", "ticker": MATCH}, "figure"),
+    )
+    in_browser(
+        "settle",
+        Output("settled", "data"),
+        Input({"type": "chart", "ticker": ALL}, "relayoutData"),
+        prevent_initial_call=True,
+    )

@@ -1,0 +1,336 @@
+"""The page: what stands where. Nothing here reads the store; callbacks fill it in.
+
+The resolutions, presets and limits reach the browser as the store `table`, made here from the tables in Python.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dash import dcc, html
+from dash_extensions import EventListener
+
+from dashapp.errors import TickertoneError
+from dashapp.model.resolution import RESOLUTIONS, Resolution, end_us
+from dashapp.model.time import EpochUs, to_datetime
+from dashapp.web.theme import css_variables
+from dashapp.web.view import (
+    COMFORTABLE_CANDLES,
+    DEFAULT_PRESET,
+    DEFAULT_RESOLUTION,
+    FIT_CANDLES,
+    MAX_TICKERS,
+    PRESETS,
+    Window,
+)
+
+# How often a page asks whether the store has changed: what is ingested is on the screen within 3 s, drawing included.
+PULSE_MS = 2_000
+# A page opened without tickers shows the ones most written about: as many as a laptop's screen holds without scrolling.
+DEFAULT_TICKERS = 4
+STRETCHES_OFFERED = 4
+DATE_FORMAT = "YYYY-MM-DD"
+
+# Stands for the ticker in the card the browser makes copies of.
+TICKER_PLACE = "\u0000"
+
+MODULES = ("main", "action", "chart", "clock", "theme", "view")
+
+INDEX = f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+{{%metas%}}
+<title>{{%title%}}</title>
+{{%favicon%}}
+<style>{css_variables()}</style>
+<script src="/assets/first.js"></script>
+{{%css%}}
+{"".join(f'<link rel="modulepreload" href="/assets/{name}.mjs">' for name in MODULES)}
+</head>
+<body>
+{{%app_entry%}}
+<footer>{{%config%}}{{%scripts%}}{{%renderer%}}</footer>
+</body>
+</html>"""
+
+# The renderer starts when the functions that clientside callbacks name are there. Dash would put each module on the
+# page by itself, and not wait for them; so it is told to leave them alone, and this imports their root.
+RENDERER = 'import("/assets/main.mjs").then(function () { new DashRenderer(); });'
+MODULE_FILES = r"(\.mjs|first\.js)$"
+
+GRAPH_CONFIG: Any = {
+    "displayModeBar": False,
+    "scrollZoom": True,
+    "doubleClick": False,
+    "responsive": True,
+    "showTips": False,
+}
+
+
+def page(*, simulated: bool) -> html.Div:
+    """The whole page, with the skeleton of one chart."""
+    return html.Div(
+        className="app",
+        children=[
+            dcc.Location(id="url", refresh=False),
+            dcc.Interval(id="tick", interval=PULSE_MS),
+            dcc.Store(id="table", data=table()),
+            dcc.Store(id="known"),
+            dcc.Store(id="pulse"),
+            dcc.Store(id="view"),
+            dcc.Store(id="window"),
+            dcc.Store(id="look"),
+            dcc.Store(id="clock"),
+            dcc.Store(id="action"),
+            dcc.Store(id="settled"),
+            EventListener(id="keys", events=[{"event": "keydown", "props": _KEY_PROPS}]),
+            _header(simulated=simulated),
+            html.Div(id="notice", className="notice", role="status"),
+            html.Main(id="grid", className="grid", children=[_first_skeleton()]),
+        ],
+    )
+
+
+def table() -> dict[str, Any]:
+    """What the browser has to know of resolutions, ranges and limits."""
+    return {
+        "resolutions": [{"name": each.name, "width_ms": each.seconds * 1_000} for each in RESOLUTIONS],
+        "presets": [
+            {"name": each.name, "span_ms": None if each.span_us is None else each.span_us // 1_000} for each in PRESETS
+        ],
+        "default_resolution": DEFAULT_RESOLUTION.name,
+        "default_preset": DEFAULT_PRESET.name,
+        "default_tickers": DEFAULT_TICKERS,
+        "fit_candles": FIT_CANDLES,
+        "comfortable_candles": COMFORTABLE_CANDLES,
+        "max_tickers": MAX_TICKERS,
+        "ticker_place": TICKER_PLACE,
+        "card": card(TICKER_PLACE).to_plotly_json(),  # type: ignore[no-untyped-call]
+    }
+
+
+def card(ticker: str) -> html.Article:
+    """The place of one ticker's chart, with a skeleton until there is one."""
+    named: dict[str, Any] = {"data-ticker": ticker}
+    figure: dict[str, Any] = {"role": "figure", "aria-label": f"Sentiment candles of {ticker}"}
+    return html.Article(
+        className="card",
+        children=[
+            html.Header(
+                className="card-head",
+                children=[
+                    html.H2(ticker),
+                    html.Div(id={"type": "readout", "ticker": ticker}, className="readout"),
+                    _button("×", "remove", title=f"Remove {ticker}", ticker=ticker),
+                ],
+            ),
+            html.Div(id={"type": "plot", "ticker": ticker}, className="plot", children=[_skeleton()], **figure),
+            html.Div(id={"type": "strip", "ticker": ticker}, className="strip"),
+            dcc.Store(id={"type": "etag", "ticker": ticker}),
+        ],
+        **named,
+    )
+
+
+def strip(resolution: Resolution, open_us: EpochUs | None, window: Window, coarser: Resolution) -> list[Any]:
+    """What stands around a chart: how far its open bucket is, and a word where it shows less than was asked for."""
+    return [
+        None if open_us is None else progress(resolution, open_us),
+        cut_note(window, resolution, coarser) if window.is_cut else None,
+    ]
+
+
+def progress(resolution: Resolution, open_us: EpochUs) -> html.Div:
+    """How far the open bucket is; the browser counts (assets/clock.mjs)."""
+    bounds: dict[str, Any] = {"data-start-ms": open_us // 1_000, "data-end-ms": end_us(open_us, resolution) // 1_000}
+    return html.Div(
+        className="progress", title=f"The {resolution.name} bucket that is not over yet", role="timer", **bounds
+    )
+
+
+def canvas(ticker: str, figure: dict[str, Any]) -> list[Any]:
+    """The chart of one ticker over a skeleton, which shows until Plotly has drawn."""
+    chart = dcc.Graph(
+        id={"type": "chart", "ticker": ticker},
+        className="graph",
+        figure=figure,
+        config=GRAPH_CONFIG,
+        clear_on_unhover=True,
+        responsive=True,
+    )
+    return [_skeleton(), chart]
+
+
+def cut_note(window: Window, resolution: Resolution, coarser: Resolution) -> html.Div:
+    """Says that a chart shows the newest part of its range only, and offers the resolution that shows all."""
+    since = moment_text(window.start_us)
+    return html.Div(
+        className="cut",
+        role="status",
+        children=[
+            html.Span(f"At {resolution.name} only the newest part of this range is shown, from {since} UTC."),
+            _button(f"Show all of it at {coarser.name}", "coarser", resolution=coarser.name),
+        ],
+    )
+
+
+def empty_note(
+    ticker: str, window: Window, stretches: list[tuple[EpochUs, EpochUs, int]], resolution: Resolution
+) -> html.Div:
+    """Says that a range has no scores, and offers stretches that have some."""
+    start, end = moment_text(window.start_us), moment_text(window.end_us)
+    return html.Div(
+        className="empty",
+        role="status",
+        children=[
+            html.P(["No scores of ", html.B(ticker), f" from {start} to {end} UTC."]),
+            html.P("Ranges that have some:", className="quiet") if stretches else None,
+            html.Div(
+                className="offers",
+                children=[
+                    _button(
+                        [html.Span(_days_text(start, stop)), html.Span(_count_text(count), className="quiet")],
+                        "range",
+                        start=start // 1_000,
+                        end=stop // 1_000,
+                    )
+                    for start, stop, count in stretches
+                ],
+            ),
+            _button(f"The newest at {resolution.name}", "preset", preset=DEFAULT_PRESET.name),
+        ],
+    )
+
+
+def trouble_note(error: TickertoneError) -> html.Div:
+    """Says why a ticker cannot be shown."""
+    return html.Div(className="empty", role="alert", children=[html.P(str(error))])
+
+
+def nothing_note() -> html.Div:
+    """What a card says when the notice above explains why no card can show anything."""
+    return html.Div(className="empty", children=[html.P("Nothing to show.", className="quiet")])
+
+
+def start_note(*, has_scores: bool) -> list[Any]:
+    """What the page says when no ticker is chosen."""
+    if has_scores:
+        return [html.P("Choose a ticker above to see its sentiment.")]
+    how: list[Any] = [html.Code("tickertone ingest FILE"), " brings some in; they appear here by themselves."]
+    return [html.P("This store has no scores yet."), html.P(how, className="quiet")]
+
+
+def moment_text(moment_us: int) -> str:
+    """A point in time in UTC, to the minute."""
+    return f"{to_datetime(moment_us):%Y-%m-%d %H:%M}"
+
+
+def offered(stretches: list[tuple[EpochUs, EpochUs, int]], window: Window) -> list[tuple[EpochUs, EpochUs, int]]:
+    """The stretches worth offering, ascending: the ones nearest to the window."""
+
+    def distance_us(stretch: tuple[EpochUs, EpochUs, int]) -> int:
+        start, stop, _ = stretch
+        return max(start - window.end_us, window.start_us - stop, 0)
+
+    return sorted(sorted(stretches, key=distance_us)[:STRETCHES_OFFERED])
+
+
+_KEY_PROPS = ["key", "altKey", "ctrlKey", "metaKey", "repeat", "target.tagName", "target.type"]
+
+
+def _header(*, simulated: bool) -> html.Header:
+    resolutions = [
+        (each.name, each.name, f"{each.name} candles (key {key})") for key, each in enumerate(RESOLUTIONS, 1)
+    ]
+    ranges = [(each.name, each.label, each.title) for each in PRESETS]
+    return html.Header(
+        className="bar",
+        children=[
+            html.H1("Tickertone"),
+            _simulated_badge() if simulated else None,
+            dcc.Dropdown(
+                id="tickers",
+                className="tickers",
+                multi=True,
+                placeholder="Add tickers",
+                maxHeight=420,
+                labels={"select_all": "All that match", "deselect_all": "None", "search": "Search tickers"},
+            ),
+            html.Div(_segments("resolution", resolutions), role="group", **_label("Resolution")),
+            html.Div(_segments("range", ranges), role="group", **_label("Range")),
+            html.Details(
+                id="span",
+                className="span",
+                children=[
+                    html.Summary(id="span-text", title="From and to, in UTC"),
+                    html.Div(
+                        className="menu",
+                        children=[
+                            _moment("from", "From"),
+                            _moment("to", "To"),
+                            html.P("Times are UTC, as 24-hour HH:MM.", className="quiet"),
+                            html.Button("Show this range", id="apply", className="primary"),
+                        ],
+                    ),
+                ],
+            ),
+            html.Button(id="theme-toggle", className="icon", title="Light or dark", **_label("Light or dark")),
+        ],
+    )
+
+
+def _simulated_badge() -> html.Span:
+    why = "These scores come from a simulated feed, not from the world."
+    return html.Span("Simulated data", className="badge", title=why)
+
+
+def _segments(name: str, options: list[tuple[str, str, str]]) -> dcc.RadioItems:
+    return dcc.RadioItems(
+        id=name,
+        className="segments",
+        inline=True,
+        options=[{"value": value, "label": label, "title": title} for value, label, title in options],
+    )
+
+
+def _moment(name: str, label: str) -> html.Div:
+    return html.Div(
+        className="moment",
+        children=[
+            html.Label(label, htmlFor=f"{name}-date"),
+            dcc.DatePickerSingle(
+                id=f"{name}-date", display_format=DATE_FORMAT, placeholder=DATE_FORMAT, first_day_of_week=1
+            ),
+            dcc.Input(id=f"{name}-time", className="time", type="text", placeholder="HH:MM", maxLength=8),
+        ],
+    )
+
+
+def _button(children: Any, action: str, *, title: str | None = None, **values: Any) -> html.Button:
+    """A button that the browser turns into an action (assets/action.mjs); `values` are its parameters."""
+    data = {f"data-{name}": value for name, value in {"action": action, **values}.items()}
+    return html.Button(children, title=title, className=f"act act-{action}", **data, **_label(title))
+
+
+def _skeleton() -> html.Div:
+    hidden: dict[str, Any] = {"aria-hidden": "true"}
+    return html.Div(className="skeleton", **hidden)
+
+
+def _first_skeleton() -> html.Article:
+    children = [html.Header(className="card-head"), html.Div(_skeleton(), className="plot")]
+    return html.Article(className="card", children=children)
+
+
+def _label(text: str | None) -> dict[str, Any]:
+    """The attribute that names an element to those who cannot see it."""
+    return {"aria-label": text} if text else {}
+
+
+def _days_text(start_us: int, stop_us: int) -> str:
+    first, last = to_datetime(start_us).date(), to_datetime(stop_us - 1).date()
+    return f"{first}" if first == last else f"{first} – {last}"
+
+
+def _count_text(count: int) -> str:
+    return f"{count:,} score" + ("" if count == 1 else "s")

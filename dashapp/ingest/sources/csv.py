@@ -15,7 +15,7 @@ SEPARATORS = ",;\t|"
 # The most lines one quoted row may run over. A quote that is never closed costs one row, and no more than this is
 # read twice.
 MAX_ROW_LINES = 500
-# Where one row after the other has such a quote, the bound goes down to this, so that their lines are not read so often.
+# Where row after row has such a quote, the bound goes down to this, so that lines are not read so often.
 _FEWEST_LINES = 16
 
 

@@ -1,0 +1,378 @@
+"""Rollups: incremental equals full, twice equals once, beside whatever runs; and a check that does find damage."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import re
+import shutil
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dashapp.errors import CommitConflict
+from dashapp.model.resolution import RESOLUTIONS
+from dashapp.rollup import job
+from dashapp.rollup.job import RollupResult, rollup, rollup_every
+from dashapp.store import scores as scores_module
+from dashapp.store.store import Store
+from tests.stores import (
+    DAY_US,
+    append,
+    expected_buckets,
+    open_store,
+    plant,
+    same_day_scores,
+    score,
+    shown_buckets,
+    stored_scores,
+    verification,
+)
+
+if TYPE_CHECKING:
+    from tests.conftest import Tickertone
+
+SCORES = [
+    *same_day_scores(60, day_us=16_070 * DAY_US),
+    *same_day_scores(40, start=100, day_us=16_071 * DAY_US),
+    *same_day_scores(20, start=200, day_us=16_400 * DAY_US),
+]
+
+
+def batches(size: int) -> list[list[Any]]:
+    rows = random.Random(3).sample(SCORES, len(SCORES))
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+
+def without_tail(store: Store) -> dict[Any, Any]:
+    """What is shown, once it is certain that all of it is stored."""
+    assert store.buckets.seen == store.scores.table.refresh()
+    return shown_buckets(store)
+
+
+def test_incremental_equals_full_at_every_step(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    for number, batch in enumerate(batches(25)):
+        append(store, batch)
+        result = rollup(store)
+        assert result.revision == number + 1 == store.buckets.seen
+        incremental = without_tail(store)
+        assert incremental == expected_buckets(store)
+        if number in (2, 4):
+            full = rollup(store, full=True)
+            assert (full.revision, full.buckets_changed) == (number + 1, len(incremental))
+            assert without_tail(store) == incremental
+
+
+def test_only_the_buckets_of_new_scores_change(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    append(store, [score("a", 0, 1), score("b", 90_000_000, 2), score("c", 40 * DAY_US, 3)])
+    # Two minutes in one 5m, 10m ... 24h bucket, and another day: 3 at 1m, 2 at each of the others.
+    assert rollup(store).buckets_changed == 3 + 7 * 2
+    before = {file.path for file in store.buckets.table.files()}
+
+    append(store, [score("d", 1, 4)])
+
+    assert rollup(store).buckets_changed == 8
+    kept = {file.path for file in store.buckets.table.files()} & before
+    # 1m, 5m, 10m are kept by day and 1h, 3h, 6h by month, so those of the other day stay; 12h and 24h are kept by year.
+    assert len(before) == 14
+    assert len(kept) == 6
+    assert without_tail(store) == expected_buckets(store)
+
+
+def test_a_second_run_changes_nothing_and_commits_nothing(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    append(store, SCORES)
+    rollup(store)
+    version, files = store.buckets.table.refresh(), store.buckets.table.files()
+
+    for opened in (store, open_store(tmp_path)):
+        again = rollup(opened)
+        assert (again.revision, again.buckets_changed) == (1, 0)
+        assert opened.buckets.table.refresh() == version
+        assert set(opened.buckets.table.files()) == set(files)
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_store_without_scores_has_nothing_to_roll_up(tmp_path: Path, full: bool) -> None:
+    store = open_store(tmp_path)
+    assert rollup(store, full=full).buckets_changed == 0
+    assert (store.buckets.table.refresh(), shown_buckets(store)) == (0, {})
+
+
+def test_scores_from_several_commits_on_one_date_open_and_close_by_time_not_by_commit(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    for item_id, moment, value in (("m", 500, 3), ("z", 100, 1), ("a", 900, 5), ("b", 100, 2), ("y", 900, 4)):
+        append(store, [score(item_id, moment, value)])
+    rollup(store)
+    (bucket,) = (bucket for key, bucket in without_tail(store).items() if key[2] == "24h")
+    assert (bucket["open"], bucket["close"]) == ((100, "b", 2), (900, "y", 4))
+
+
+def test_a_large_fold_and_a_small_one_give_the_same_buckets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few scores are folded in one query, many month by month and in portions; both ways must agree."""
+    small, large = open_store(tmp_path / "small"), open_store(tmp_path / "large")
+    for batch in batches(70):
+        append(small, batch)
+        append(large, batch)
+        rollup(small)
+        with monkeypatch.context() as patch:
+            patch.setattr(job, "_FEW_SCORES", 0)
+            patch.setattr(job, "_PORTION_ROWS", 7)
+            rollup(large)
+        assert without_tail(small) == without_tail(large) == expected_buckets(small)
+
+
+def _run_together(count: int, task: Callable[[int], None]) -> None:
+    failures: list[BaseException] = []
+
+    def run(number: int) -> None:
+        try:
+            task(number)
+        except BaseException as error:  # noqa: BLE001 - handed to the test, which raises it
+            failures.append(error)
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+
+
+def _no_lock(_: Path) -> AbstractContextManager[None]:
+    return contextlib.nullcontext()
+
+
+def test_without_locks_writers_and_rollups_that_race_still_count_everything_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between machines no lock holds, only the version that each commit insists on."""
+    monkeypatch.setattr(job, "exclusive", _no_lock)
+    monkeypatch.setattr(scores_module, "exclusive", _no_lock)
+    conflicts = []
+
+    def work(number: int) -> None:
+        store = open_store(tmp_path)
+        for batch in random.Random(number).sample(batches(15), len(batches(15))):
+            for _ in range(100):
+                try:
+                    if number < 2:
+                        append(store, batch)
+                    else:
+                        rollup(store)
+                    break
+                except CommitConflict as error:  # those who lose too often are told, and nothing was changed
+                    conflicts.append(error)
+
+    open_store(tmp_path).close()
+    _run_together(4, work)
+
+    store = open_store(tmp_path)
+    assert sorted(row["item_id"] for row in stored_scores(store)) == sorted(each.item_id for each in SCORES)
+    assert shown_buckets(store) == expected_buckets(store)
+    rollup(store)
+    assert without_tail(store) == expected_buckets(store)
+
+
+def test_rollups_beside_an_ingest_leave_nothing_out(tmp_path: Path) -> None:
+    open_store(tmp_path).close()
+    stored = threading.Event()
+
+    def work(number: int) -> None:
+        store = open_store(tmp_path)
+        if number == 0:
+            try:
+                for batch in batches(10):
+                    append(store, batch)
+            finally:
+                stored.set()
+        else:
+            while not stored.is_set():
+                rollup(store, full=number == 2)
+            rollup(store)
+
+    _run_together(3, work)
+
+    store = open_store(tmp_path)
+    assert without_tail(store) == expected_buckets(store)
+    assert len(stored_scores(store)) == len(SCORES)
+
+
+def test_rollup_processes_at_once_do_the_work_once(tmp_path: Path, tickertone: Tickertone) -> None:
+    store = open_store(tickertone.data_dir)
+    for batch in batches(30):
+        append(store, batch)
+    started = [tickertone.start("rollup", "--json") for _ in range(3)]
+    outputs = [process.communicate(timeout=60) for process in started]
+    assert [(process.returncode, errors) for process, (_, errors) in zip(started, outputs, strict=True)] == [
+        (0, "")
+    ] * 3
+    changed = sorted(int(output.split('"buckets_changed": ')[1].split(",")[0]) for output, _ in outputs)
+    assert changed == [0, 0, len(expected_buckets(store))]
+    store.buckets.table.refresh()
+    assert without_tail(store) == expected_buckets(store)
+    assert store.buckets.table.version == 1
+
+
+def test_a_rollup_that_repeats_ends_when_told_and_reports_each_turn(tmp_path: Path) -> None:
+    store, writer = open_store(tmp_path), open_store(tmp_path)
+    stop = threading.Event()
+    reports: list[RollupResult] = []
+
+    def report(result: RollupResult) -> None:
+        reports.append(result)
+        if len(reports) == 3:
+            stop.set()
+        else:
+            append(writer, [score(f"i{len(reports)}", 0, 1)])
+
+    rollup_every(store, 0.001, stop, report)
+
+    assert [(each.revision, each.buckets_changed) for each in reports] == [(0, 0), (1, 8), (2, 8)]
+    rollup_every(store, 3_600, stop, report)  # told beforehand: not even one
+    assert len(reports) == 3
+
+
+# Each kind of damage: what is done to the rows of one partition, and what verify must say of it.
+Rows = list[dict[str, Any]]
+
+
+def _changed(name: str, change: Callable[[Any], Any]) -> Callable[[Rows], Rows]:
+    return lambda rows: [{**rows[0], name: change(rows[0][name])}, *rows[1:]]
+
+
+def _plus_one(value: Any) -> Any:
+    return value + 1
+
+
+DAMAGE: dict[str, tuple[Callable[[Rows], Rows], str]] = {
+    **{
+        f"wrong {name}": (_changed(name, _plus_one), f"{name} is")
+        for name in (
+            "open_e6", "open_us", "high_e6", "low_e6", "close_e6", "close_us", "count", "sum_e6",
+            "positive", "neutral", "negative", "first_position", "last_position",
+        )
+    },
+    "wrong sum of squares": (_changed("sumsq_e12", _plus_one), "sumsq_low is"),
+    "wrong sum of squares above 64 bits": (_changed("sumsq_e12", lambda value: value + 10**6), "sumsq_high is"),
+    "wrong open id": (_changed("open_item_id", lambda value: value + "x"), "open_item_id is"),
+    "wrong close id": (_changed("close_item_id", lambda value: value + "x"), "close_item_id is"),
+    "one source more": (_changed("sources", lambda value: [*value, "zz"]), "sources is"),
+    "one source less": (_changed("sources", lambda value: value[:-1]), "sources is"),
+    "sources in another order": (_changed("sources", lambda value: value[::-1]), "sources is"),
+    "a missing bucket": (lambda rows: rows[1:], "is missing"),
+    "a missing partition": (lambda rows: [], "is missing"),
+    "a bucket without scores": (lambda rows: [*rows, {**rows[0], "ticker": "TSLA"}], "TSLA .* has no scores"),
+    "a bucket of another scorer": (lambda rows: [*rows, {**rows[0], "scorer": "x@1"}], r"\(x@1\) has no scores"),
+    "a bucket at another time": (
+        lambda rows: [*rows, {**rows[0], "start_us": rows[0]["start_us"] - 40 * 366 * DAY_US}],
+        "has no scores",
+    ),
+    "a bucket shown twice": (lambda rows: [*rows, rows[0]], "is shown twice"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small store that is right, all of it rolled up, with two sources in every bucket of a day."""
+    folder = tmp_path_factory.mktemp("sound")
+    store = open_store(folder)
+    append(store, [score(f"i{n}", n * 1_000_000, 70_000 * n - 200_000, source=f"s{n % 2}") for n in range(6)])
+    append(store, [score(f"j{n}", DAY_US + n * 7_000_000, 5, ticker="MSFT", source="s0") for n in range(3)])
+    rollup(store)
+    store.close()
+    return folder
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+@pytest.mark.parametrize("resolution", ["1m", "24h"])
+def test_verify_finds_damage_of_every_kind_and_a_full_rollup_mends_it(
+    tmp_path: Path, sound: Path, kind: str, resolution: str
+) -> None:
+    folder = tmp_path / "store"
+    shutil.copytree(sound, folder)
+    store = open_store(folder)
+    right = shown_buckets(store)
+    assert (verification(store).checked, verification(store).differ) == (len(right), 0)
+    change, words = DAMAGE[kind]
+
+    plant(store, resolution, change)
+
+    found = verification(store)
+    assert found.differ >= 1
+    assert len(found.worst) == found.differ
+    assert all(f" {resolution} " in line for line in found.worst)
+    assert re.search(words, found.worst[0])
+    assert rollup(store).buckets_changed == 0  # incremental: it has nothing to do
+    assert verification(store) == found
+    rollup(store, full=True)
+    assert verification(store).differ == 0
+    assert without_tail(store) == right
+
+
+@pytest.mark.parametrize("resolution", [each.name for each in RESOLUTIONS])
+def test_verify_looks_at_every_resolution_also_through_the_tail(tmp_path: Path, sound: Path, resolution: str) -> None:
+    folder = tmp_path / "store"
+    shutil.copytree(sound, folder)
+    store = open_store(folder)
+    append(store, [score("late", 3, 999_999), score("new", 40 * DAY_US, 1)])
+    assert verification(store).differ == 0
+    plant(store, resolution, _changed("count", _plus_one))
+    found = verification(store)
+    assert (found.differ, found.checked) == (1, len(expected_buckets(store)))
+    assert f"AAPL {resolution} 1970-01-01T00:00:00Z (test@1): count is 8, the scores say 7" in found.worst[0]
+
+
+def test_the_worst_are_listed_up_to_ten_and_all_are_counted(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    append(store, [score(f"i{minute}", minute * 60_000_000, 1) for minute in range(30)])
+    rollup(store)
+    plant(store, "1m", lambda rows: [{**row, "high_e6": 77} for row in rows])
+    found = verification(store)
+    assert (found.differ, len(found.worst)) == (30, 10)
+
+
+def test_a_full_rollup_removes_buckets_of_a_store_that_has_no_scores(tmp_path: Path) -> None:
+    with_scores, without = open_store(tmp_path / "a"), open_store(tmp_path / "b")
+    append(with_scores, SCORES[:5])
+    rollup(with_scores)
+    shutil.rmtree(tmp_path / "b" / "buckets")
+    shutil.copytree(tmp_path / "a" / "buckets", tmp_path / "b" / "buckets")
+    without = open_store(tmp_path / "b")
+    assert verification(without).differ == len(expected_buckets(with_scores))
+
+    rollup(without, full=True)
+
+    assert (verification(without).checked, shown_buckets(without)) == (0, {})
+    append(without, SCORES[:5])
+    rollup(without)
+    assert without_tail(without) == expected_buckets(without)
+
+
+def test_verify_exits_with_1_and_names_the_worst_where_a_bucket_differs(
+    tickertone: Tickertone,
+) -> None:
+    store = open_store(tickertone.data_dir)
+    append(store, SCORES[:20])
+    rollup(store)
+    assert "0 of " in tickertone("verify").stdout
+    plant(store, "1h", _changed("high_e6", _plus_one))
+
+    text = tickertone("verify", code=1)
+    body = tickertone.json("verify", code=1)
+
+    total = len(expected_buckets(store))
+    assert text.stdout.splitlines()[0] == f"1 of {total} buckets differ"
+    assert "high_e6 is" in text.stdout.splitlines()[1]
+    assert "rollup --full" in text.stdout
+    assert (body["checked"], body["differ"]) == (total, 1)
+    assert "Traceback" not in text.stderr
+    tickertone("rollup", "--full")
+    assert tickertone.json("verify") == {"checked": total, "differ": 0, "worst": []}

@@ -1,5 +1,5 @@
-// The functions that clientside callbacks name, and the few listeners on the page itself. Thin: what they decide is decided in
-// the modules beside, which know nothing of Dash.
+// The functions that clientside callbacks name, and the few listeners on the page itself. Thin: what they decide is
+// decided in the modules beside, which know nothing of Dash.
 
 import * as action from "./action.mjs";
 import * as chart from "./chart.mjs";
@@ -7,7 +7,8 @@ import * as clock from "./clock.mjs";
 import * as theme from "./theme.mjs";
 import * as view from "./view.mjs";
 
-// Long enough for the next turn of a wheel or the next short drag, so that only where the user comes to rest is asked for.
+// Long enough for the next turn of a wheel or the next short drag, so that only where the user comes to rest is asked
+// for.
 const REST_MS = 250;
 
 const component = (type, props) => ({ namespace: "dash_html_components", type, props });
@@ -15,12 +16,12 @@ const component = (type, props) => ({ namespace: "dash_html_components", type, p
 const asIs = () => window.dash_clientside.no_update;
 
 const dash = {
-  follow_view(search, known, tickers, resolution, range, _applied, asked, table, held, cards, fromDate, fromTime, toDate, toTime) {
+  follow_view(search, known, tickers, resolution, range, asked, ...more) {
+    const [, , , table, held, cards, fromDate, fromTime, toDate, toTime] = more;
     const nothing = Array(8).fill(asIs());
     if (!known) return nothing;
     const triggers = window.dash_clientside.callback_context.triggered.map((each) => each.prop_id);
     const by = (id) => triggers.includes(id);
-    const listed = (next) => (by("known.data") || !view.same(next.tickers, held?.tickers) ? view.options(next, known) : asIs());
 
     if (!held) return shown(view.parse(window.location.search, table, known), null, cards, table, known, asIs());
     let next = held;
@@ -29,16 +30,17 @@ const dash = {
     else if (by("resolution.value") && resolution) next = view.withResolution(held, resolution, table, known);
     else if (by("range.value") && range) next = view.withPreset(held, range, table, known);
     else if (by("action.data") && asked) next = action.apply(held, asked, table, known);
-    else if (by("apply.n_clicks")) {
+    else if (by("apply.n_clicks") || by("from-time.n_submit") || by("to-time.n_submit")) {
       const [start_ms, end_ms] = [view.momentOf(fromDate, fromTime), view.momentOf(toDate, toTime)];
       if (start_ms === null || end_ms === null || start_ms >= end_ms) {
-        window.dash_clientside.set_props("notice", { children: "From and to: dates, times as HH:MM, and from before to." });
+        const children = "From and to: dates, times as HH:MM, and from before to.";
+        window.dash_clientside.set_props("notice", { children });
         return nothing;
       }
       document.getElementById("span")?.removeAttribute("open");
       next = view.withRange(held, start_ms, end_ms);
     }
-    if (view.same(next, held)) return nothing.with(1, listed(next));
+    if (view.same(next, held)) return by("known.data") ? nothing.with(1, view.options(held, known)) : nothing;
     return shown(next, held, cards, table, known, by("url.search") ? asIs() : view.format(next));
   },
 
@@ -94,7 +96,7 @@ function shown(next, held, cards, table, known, search) {
     next.resolution,
     next.range,
     next,
-    alike ? asIs() : next.tickers.map((ticker) => keptCard(cards, ticker) ?? filled(table.card, ticker, table.ticker_place)),
+    alike ? asIs() : next.tickers.map((ticker) => keptCard(cards, ticker) ?? newCard(table, ticker)),
     `grid ${gridSize(next.tickers.length)}`,
   ];
 }
@@ -106,6 +108,10 @@ function gridSize(charts) {
 
 function keptCard(cards, ticker) {
   return [cards].flat().find((card) => card?.props?.["data-ticker"] === ticker);
+}
+
+function newCard(table, ticker) {
+  return filled(table.card, ticker, table.ticker_place);
 }
 
 /** A copy of the card template with a ticker in its places. */
@@ -135,7 +141,7 @@ function listen() {
     const button = event.target.closest?.("[data-action]");
     const asked = button && action.fromButton(button);
     if (asked) act(asked);
-    // Plotly lays a sheet over the page while a button is down, so there is no dblclick; but it counts the clicks it passes on.
+    // Plotly lays a sheet over the page while a button is down, so there is no dblclick; but it counts the clicks.
     if (event.detail === 2 && event.target.closest?.(".nsewdrag")) act({ kind: "preset", name: "fit" });
     const span = document.getElementById("span");
     const inside = event.target.closest?.("#span, [data-radix-popper-content-wrapper]") || !event.target.isConnected;
@@ -149,7 +155,8 @@ function listen() {
   document.addEventListener(
     "wheel",
     (event) => {
-      if (!event.ctrlKey && event.target.closest?.(".graph") && !document.querySelector(".grid-1")) event.stopPropagation();
+      const scrolls = !event.ctrlKey && !document.querySelector(".grid-1");
+      if (scrolls && event.target.closest?.(".graph")) event.stopPropagation();
     },
     { capture: true, passive: true },
   );

@@ -1,11 +1,12 @@
 // The view (tickers, resolution, range): from and to the address bar, and how each choice of the user changes it. Pure.
 //
-// A view is {tickers, resolution, range, start, end}; `range` is the name of a preset, or "custom" with start and end as ISO-8601
-// in UTC. `table` is what layout.table() in Python sends with the page, `known` its rows [ticker, count, first_ms, last_ms].
+// A view is {tickers, resolution, range, start, end}; `range` is the name of a preset, or "custom" with start and end as
+// ISO-8601 in UTC. `table` is what layout.table() in Python sends with the page, `known` the rows [ticker, count,
+// first_ms, last_ms] of what the store holds.
 
 const CUSTOM = "custom";
 
-/** The view an address names; what is missing is filled with defaults, what is wrong is kept for the server to explain. */
+/** The view an address names; what is missing gets its default, what is wrong is kept for the server to explain. */
 export function parse(search, table, known) {
   const asked = new URLSearchParams(search);
   const named = asked.get("tickers");
@@ -23,10 +24,11 @@ export function parse(search, table, known) {
 
 /** The address of a view, as the search part of a URL. */
 export function format(view) {
-  const parts = [`tickers=${view.tickers.map(encodeTicker).join(",")}`, `resolution=${encodeURIComponent(view.resolution)}`];
-  if (view.range === CUSTOM) parts.push(`start=${encodeURIComponent(view.start)}`, `end=${encodeURIComponent(view.end)}`);
-  else parts.push(`range=${encodeURIComponent(view.range)}`);
-  return `?${parts.join("&").replaceAll("%3A", ":")}`;
+  const encode = (text) => encodeURIComponent(text).replaceAll("%3A", ":");
+  const parts = [`tickers=${view.tickers.map(encode).join(",")}`, `resolution=${encode(view.resolution)}`];
+  if (view.range === CUSTOM) parts.push(`start=${encode(view.start)}`, `end=${encode(view.end)}`);
+  else parts.push(`range=${encode(view.range)}`);
+  return `?${parts.join("&")}`;
 }
 
 export function same(a, b) {
@@ -41,7 +43,7 @@ export function without(view, ticker) {
   return { ...view, tickers: view.tickers.filter((each) => each !== ticker) };
 }
 
-/** Another resolution. Where the range would then hold far too many or too few candles, it becomes one that fills a chart. */
+/** Another resolution. A range that would hold far too many or too few of its candles becomes one that fills a chart. */
 export function withResolution(view, name, table, known) {
   const changed = { ...view, resolution: name };
   const span_ms = spanOf(view, table, known);
@@ -62,7 +64,8 @@ export function withPreset(view, name, table, known) {
 
 /** A range offered to the user, who has not chosen a resolution for it. */
 export function withOffer(view, start_ms, end_ms, table) {
-  return { ...withRange(view, start_ms, end_ms), resolution: nearestComfortable(end_ms - start_ms, view.resolution, table) };
+  const resolution = nearestComfortable(end_ms - start_ms, view.resolution, table);
+  return { ...withRange(view, start_ms, end_ms), resolution };
 }
 
 export function withRange(view, start_ms, end_ms) {
@@ -133,13 +136,9 @@ function isComfortable(candles, table) {
 function nearestComfortable(span_ms, name, table) {
   const widths = table.resolutions;
   const held = widths.findIndex((each) => each.name === name);
-  const good = widths.map((each, index) => index).filter((index) => isComfortable(span_ms / widths[index].width_ms, table));
+  const good = [...widths.keys()].filter((index) => isComfortable(span_ms / widths[index].width_ms, table));
   if (good.length) return widths[good.sort((a, b) => Math.abs(a - held) - Math.abs(b - held))[0]].name;
   // Longer than the coarsest can show comfortably, or shorter than the finest.
   const [, most] = table.comfortable_candles;
   return span_ms / widths.at(-1).width_ms > most ? widths.at(-1).name : widths[0].name;
-}
-
-function encodeTicker(ticker) {
-  return encodeURIComponent(ticker);
 }

@@ -74,9 +74,11 @@ def polars(folder: Path, out: Path) -> int:
         .sort("ticker", "published_us", "item_id")
         .group_by("ticker", "scorer", "start_us", maintain_order=True)
         .agg(
-            open_e6=pl.col("score_e6").first(), open_us=pl.col("published_us").first(), open_id=pl.col("item_id").first(),
+            open_e6=pl.col("score_e6").first(),
+            open_us=pl.col("published_us").first(), open_id=pl.col("item_id").first(),
             high_e6=pl.col("score_e6").max(), low_e6=pl.col("score_e6").min(),
-            close_e6=pl.col("score_e6").last(), close_us=pl.col("published_us").last(), close_id=pl.col("item_id").last(),
+            close_e6=pl.col("score_e6").last(),
+            close_us=pl.col("published_us").last(), close_id=pl.col("item_id").last(),
             count=pl.len().cast(pl.Int64), sum_e6=pl.col("score_e6").cast(pl.Int64).sum(),
             sumsq=(pl.col("score_e6").cast(pl.Int64) ** 2).sum(),
             positive=(pl.col("label") == "positive").sum(), neutral=(pl.col("label") == "neutral").sum(),
@@ -98,8 +100,8 @@ def polars(folder: Path, out: Path) -> int:
                     *(pl.col(column).first() for column in ("open_e6", "open_us", "open_id")),
                     pl.col("high_e6").max(), pl.col("low_e6").min(),
                     *(pl.col(column).last() for column in ("close_e6", "close_us", "close_id")),
-                    *(pl.col(column).sum() for column in ("count", "sum_e6", "sumsq", "positive", "neutral", "negative")),
-                    pl.col("sources").flatten().unique().sort(),
+                    *(pl.col(each).sum() for each in ("count", "sum_e6", "sumsq", "positive", "neutral", "negative")),
+                    pl.col("sources").list.explode(keep_nulls=False, empty_as_null=False).unique().sort(),
                     pl.col("first_position").min(), pl.col("last_position").max(),
                 )
                 .collect()
@@ -115,7 +117,7 @@ def chdb(folder: Path, out: Path) -> int:
 
     engine = session.Session()
     engine.query("CREATE DATABASE b ENGINE = Atomic")
-    paths = "{" + ",".join(files_of(folder)) + "}"
+    paths = f"{folder}/scores/date=*/*.parquet"
     sources = "arraySort(groupUniqArray(source)) AS sources"
     engine.query("SET max_threads = 2")
     first = f"""SELECT ticker, scorer, intDiv(published_us, 60000000) * 60000000 AS start_us,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from hypothesis import settings
 
 from dashapp.config import Settings
-from dashapp.model.resolution import RESOLUTIONS
+from dashapp.model.resolution import RESOLUTIONS, Resolution
 from dashapp.model.score import Score, ScoreE6
 from dashapp.model.time import MAX_US, MIN_US, EpochUs
 from dashapp.query.series import SeriesReader
@@ -83,12 +83,12 @@ def stored_scores(store: Store) -> list[dict[str, Any]]:
     return rows
 
 
-def shown_buckets(store: Store) -> dict[oracle.Key, dict[str, Any]]:
-    """Every bucket a reader is shown at all resolutions, in the form of the oracle's."""
+def shown_buckets(store: Store, resolutions: Sequence[Resolution] = RESOLUTIONS) -> dict[oracle.Key, dict[str, Any]]:
+    """Every bucket a reader is shown at these resolutions, in the form of the oracle's."""
     reader = Reader(store, timeout_ms=60_000)
     view = reader.view()
     shown = {}
-    for resolution in RESOLUTIONS:
+    for resolution in resolutions:
         for row in reader.buckets(view, resolution, MIN_US, MAX_US + 1).to_pylist():
             key = (row["ticker"], row["scorer"], resolution.name, row["start_us"])
             assert key not in shown, f"{key} is shown twice"
@@ -102,10 +102,11 @@ def shown_buckets(store: Store) -> dict[oracle.Key, dict[str, Any]]:
     return shown
 
 
-def expected_buckets(store: Store) -> dict[oracle.Key, dict[str, Any]]:
+def expected_buckets(store: Store, resolutions: Sequence[Resolution] = RESOLUTIONS) -> dict[oracle.Key, dict[str, Any]]:
     """What the oracle makes of the raw scores of the store, the same fields."""
     names = (*FIELDS, "open", "close", "sumsq_e12", "sources")
-    return {key: {name: bucket[name] for name in names} for key, bucket in oracle.buckets(stored_scores(store)).items()}
+    buckets = oracle.buckets(stored_scores(store), [each.name for each in resolutions])
+    return {key: {name: bucket[name] for name in names} for key, bucket in buckets.items()}
 
 
 def verification(store: Store) -> Verification:

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from dashapp.errors import StoreDamaged, StoreError
 from dashapp.model.resolution import RESOLUTIONS, Resolution
+from dashapp.model.score import LABEL_THRESHOLD_E6
 
 
 class Duck:
@@ -101,7 +102,7 @@ def bucket_start(column: str, resolution: Resolution) -> str:
 
 
 # The columns of a scores file that a fold reads.
-FOLD_COLUMNS = ("ticker", "scorer", "published_us", "item_id", "score_e6", "label", "source", "position")
+FOLD_COLUMNS = ("ticker", "scorer", "published_us", "item_id", "score_e6", "source", "position")
 _FOLD_COLUMNS = ", ".join(FOLD_COLUMNS)
 
 # What brings rows into the order that decides open and close. `ord` compares within one date only, which is enough: no
@@ -143,8 +144,9 @@ def _fold_sql(rows: str, keys: str, sources: str) -> str:
         max(score_e6) AS high_e6, min(score_e6) AS low_e6,
         arg_max(score_e6, ord) AS close_e6, max(published_us) AS close_us, arg_max(item_id, ord) AS close_item_id,
         count(*) AS count, sum(score_e6)::BIGINT AS sum_e6, sum(score_e6::BIGINT * score_e6) AS sumsq_e12,
-        count_if(label = 'positive')::BIGINT AS positive, count_if(label = 'neutral')::BIGINT AS neutral,
-        count_if(label = 'negative')::BIGINT AS negative,
+        count_if(score_e6 >= {LABEL_THRESHOLD_E6:d})::BIGINT AS positive,
+        count_if(abs(score_e6) < {LABEL_THRESHOLD_E6:d})::BIGINT AS neutral,
+        count_if(score_e6 <= -{LABEL_THRESHOLD_E6:d})::BIGINT AS negative,
         {sources}, min(position) AS first_position, max(position) AS last_position
     FROM ({rows}) GROUP BY ALL"""
 

@@ -11,6 +11,7 @@ All of it is derived from the table: what is missing is caught up from there, an
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from dataclasses import dataclass
@@ -37,6 +38,12 @@ class _Run:
     last_version: int
     keys: Keys
     path: Path | None
+
+
+def key_of(item_id: str, ticker: str, scorer: str) -> int:
+    """The key of an identity: the second half of its MD5, as a little-endian number."""
+    digest = hashlib.md5(f"{item_id}\x1f{ticker}\x1f{scorer}".encode(), usedforsecurity=False).digest()
+    return int.from_bytes(digest[8:], "little")
 
 
 class KeyIndex:

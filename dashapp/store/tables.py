@@ -26,9 +26,14 @@ from deltalake.transaction import AddAction, RemoveAction
 from dashapp.errors import CommitConflict, StoreDamaged, StoreMissing, StoreNotWritable
 from dashapp.store import durable
 
-# A checkpoint lets a reader open the table without reading every log entry since the first; at 4 commits a second one
-# is written every 25 s.
-CHECKPOINT_EVERY = "100"
+# Opening, refreshing and committing read every log entry since the last checkpoint, so this decides what a commit costs.
+# Measured over 1,000 commits of one file each: 24 ms for commit and refresh with a checkpoint every 100, 12 ms with one
+# every 10, the time of writing the checkpoints included.
+CHECKPOINT_EVERY = 10
+# A checkpoint names every file of the table, so keeping all of them would fill the disk. The newest are for those who
+# are opening the table right now; every hundredth is for whoever reads an old version.
+KEPT_CHECKPOINTS = 3
+KEPT_CHECKPOINT_EVERY = 100
 # Small files are written and flushed a few at a time: flushing is waiting, not work.
 WRITE_THREADS = 4
 
@@ -91,7 +96,9 @@ class Table:
         return str(self._delta.metadata().id)
 
     def refresh(self) -> int:
-        """Move on to the newest version and return it; 1 to 3 ms."""
+        """Move on to the newest version and return it; 10 µs when nothing is new, else 1 to 5 ms."""
+        if not self._entry(self.version + 1).exists():  # no entry is ever cleaned away, so the next one is the news
+            return self.version
         try:
             self._delta.update_incremental()
         except DeltaError as error:
@@ -117,8 +124,11 @@ class Table:
         try:
             for folder in folders:
                 folder.mkdir(parents=True, exist_ok=True)
-            with ThreadPoolExecutor(WRITE_THREADS) as pool:
-                actions = list(pool.map(self._write_one, new))
+            if len(new) == 1:  # what live commits are; a pool would cost a tenth of them
+                actions = [self._write_one(new[0])]
+            else:
+                with ThreadPoolExecutor(WRITE_THREADS) as pool:
+                    actions = list(pool.map(self._write_one, new))
             # A folder that is there already may be of a process that was killed before it flushed the folder's name.
             unflushed = {parent for folder in folders - self._flushed_folders for parent in self._ancestors(folder)}
             for folder in folders | unflushed:
@@ -190,20 +200,35 @@ class Table:
         """
         if version <= self._flushed_version:
             return
-        checkpoint = self._log / f"{version:020d}.checkpoint.parquet"
+        checkpoint = self._checkpoint(version)
+        has_checkpoint = checkpoint.exists()
         names = [self._log]
         if self._flushed_version < 0:
             names += [self.root, self.root.parent]
         try:
-            durable.sync_file(self._log / f"{version:020d}.json")
-            if checkpoint.exists():
+            durable.sync_file(self._entry(version))
+            if has_checkpoint:
                 durable.sync_file(checkpoint)
                 durable.sync_file(self._log / "_last_checkpoint")
             for folder in names:
                 durable.sync_folder(folder)
+            if has_checkpoint:
+                self._drop_old_checkpoint(version)
         except OSError as error:
             self._refuse(error)
         self._flushed_version = version
+
+    def _drop_old_checkpoint(self, version: int) -> None:
+        """Remove the checkpoint that a newer one, at `version`, has made one too many; the log says the same."""
+        old = version - KEPT_CHECKPOINTS * CHECKPOINT_EVERY
+        if old % KEPT_CHECKPOINT_EVERY:
+            self._checkpoint(old).unlink(missing_ok=True)
+
+    def _entry(self, version: int) -> Path:
+        return self._log / f"{version:020d}.json"
+
+    def _checkpoint(self, version: int) -> Path:
+        return self._log / f"{version:020d}.checkpoint.parquet"
 
     def _refuse(self, error: OSError) -> NoReturn:
         raise StoreNotWritable(
@@ -244,7 +269,7 @@ class Table:
                 mode="ignore",  # another process may be creating it at this moment
                 partition_by=self._partition_by,
                 configuration={
-                    "delta.checkpointInterval": CHECKPOINT_EVERY,
+                    "delta.checkpointInterval": str(CHECKPOINT_EVERY),
                     "delta.logRetentionDuration": "interval 36500 days",
                 },
             )

@@ -44,7 +44,7 @@ def build_app(
         update_title=None,  # type: ignore[arg-type]  # None leaves the title alone
         assets_folder=str(ASSETS),
         assets_ignore=layout.MODULE_FILES,
-        index_string=layout.INDEX,
+        index_string=layout.index(ASSETS),
         on_error=_log_error,
         meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
         # Charts come and go with the view, so callbacks name components that the first layout does not have.

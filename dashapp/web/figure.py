@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from dashapp.model.resolution import Resolution, end_us, floor_us
-from dashapp.model.time import EpochUs, to_datetime
+from dashapp.model.time import MAX_US, EpochUs, to_datetime
 from dashapp.query.series import Series
 from dashapp.web.theme import PALETTES, Look, Palette, template
 from dashapp.web.view import Window
@@ -131,7 +131,7 @@ def figure(
 
 def interval_text(start_us: int, resolution: Resolution) -> str:
     """A bucket's start and end in UTC: 2014-06-03 09:00 – 10:00 UTC; the end has its date where that is another."""
-    begin, stop = to_datetime(start_us), to_datetime(end_us(start_us, resolution))
+    begin, stop = to_datetime(start_us), to_datetime(min(end_us(start_us, resolution), MAX_US))
     stop_format = "%H:%M" if stop.date() == begin.date() else "%m-%d %H:%M"
     return f"{begin:%Y-%m-%d %H:%M} – {stop:{stop_format}} UTC"
 

@@ -5,6 +5,7 @@ The resolutions, presets and limits reach the browser as the store `table`, made
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from dash import dcc, html
@@ -36,22 +37,9 @@ TICKER_PLACE = "\u0000"
 
 MODULES = ("main", "action", "chart", "clock", "theme", "view")
 
-INDEX = f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-{{%metas%}}
-<title>{{%title%}}</title>
-{{%favicon%}}
-<style>{css_variables()}</style>
-<script src="/assets/first.js"></script>
-{{%css%}}
-{"".join(f'<link rel="modulepreload" href="/assets/{name}.mjs">' for name in MODULES)}
-</head>
-<body>
-{{%app_entry%}}
-<footer>{{%config%}}{{%scripts%}}{{%renderer%}}</footer>
-</body>
-</html>"""
+# What the page will want before its first candle, and would else ask for one after the other.
+DASH_SCRIPTS = ("dash/dcc/async-graph.js", "dash/dcc/async-dropdown.js")
+PLOTLY_SCRIPT = "plotly/package_data/plotly.min.js"
 
 # The renderer starts when the functions that clientside callbacks name are there. Dash would put each module on the
 # page by itself, and not wait for them; so it is told to leave them alone, and this imports their root.
@@ -65,6 +53,32 @@ GRAPH_CONFIG: Any = {
     "responsive": True,
     "showTips": False,
 }
+
+
+def index(assets: Path) -> str:
+    """The HTML around the page, with the names Dash fills in.
+
+    A build of Plotly among the assets (`plotly*.min.js`) is used instead of the full one that Dash brings.
+    """
+    scripts = DASH_SCRIPTS if any(assets.glob("plotly*.min.js")) else (*DASH_SCRIPTS, PLOTLY_SCRIPT)
+    early = [f'<link rel="modulepreload" href="/assets/{name}.mjs">' for name in MODULES]
+    early += [f'<link rel="preload" as="script" href="/_dash-component-suites/{path}">' for path in scripts]
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+{{%metas%}}
+<title>{{%title%}}</title>
+{{%favicon%}}
+<style>{css_variables()}</style>
+<script src="/assets/first.js"></script>
+{{%css%}}
+{"".join(early)}
+</head>
+<body>
+{{%app_entry%}}
+<footer>{{%config%}}{{%scripts%}}{{%renderer%}}</footer>
+</body>
+</html>"""
 
 
 def page(*, simulated: bool) -> html.Div:

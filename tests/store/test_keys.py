@@ -138,6 +138,7 @@ def test_different_items_with_the_same_key_all_count_and_repeats_do_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sql: str
 ) -> None:
     monkeypatch.setattr(scores_module, "_KEYS_SQL", sql)
+    monkeypatch.setattr(scores_module, "_FEW_ROWS", 0)
     store = open_store(tmp_path)
     scores = same_day_scores(12) + same_day_scores(12, start=100, day_us=40 * DAY_US)
     known: set[str] = set()

@@ -89,7 +89,7 @@ def shown_buckets(store: Store, resolutions: Sequence[Resolution] = RESOLUTIONS)
     view = reader.view()
     shown = {}
     for resolution in resolutions:
-        for row in reader.buckets(view, resolution, MIN_US, MAX_US + 1).to_pylist():
+        for row in reader.audit(view, resolution, MIN_US, MAX_US + 1).to_pylist():
             key = (row["ticker"], row["scorer"], resolution.name, row["start_us"])
             assert key not in shown, f"{key} is shown twice"
             shown[key] = {

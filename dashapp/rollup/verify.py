@@ -57,7 +57,7 @@ def verify(reader: Reader, *, progress: Callable[[str], None] = lambda month: No
         names = _Names()
         scores = _sorted_scores(reader.scores(view, start_us, end_us), names)
         for resolution in RESOLUTIONS:
-            shown = _shown_buckets(reader.buckets(view, resolution, start_us, end_us), names)
+            shown = _shown_buckets(reader.audit(view, resolution, start_us, end_us), names)
             _compare(_recomputed(scores, resolution, names), shown, resolution, names, result)
     return result
 
@@ -89,7 +89,7 @@ def _months(view: View) -> Iterator[tuple[EpochUs, EpochUs]]:
     days: set[int] = set()
     for file, bound in (
         *((file, "published_us") for file in view.score_files),
-        *((file, "start_us") for file in view.bucket_files),
+        *((file, "start_us") for files in view.bucket_files.values() for file in files),
     ):
         low, high = file.bounds[bound]
         days.update(range(low // US_PER_DAY, high // US_PER_DAY + 1))

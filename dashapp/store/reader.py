@@ -7,17 +7,19 @@ accepted after `seen`. So each score counts exactly once in every answer, whatev
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from dashapp.errors import StoreDamaged
 from dashapp.model.resolution import RESOLUTIONS, Resolution
 from dashapp.model.score import position_of
-from dashapp.store.duck import FOLD_COLUMNS, ORD, SOURCES, fold_sql, merge_sql
+from dashapp.store.duck import FOLD_COLUMNS, ORD, SOURCES, fold_sql
+from dashapp.store.merge import fold_rows, merge_partition
 from dashapp.store.schema import BUCKET_ROW_SCHEMA, SCORE_TABLE_SCHEMA
 from dashapp.store.store import Store
 from dashapp.store.tables import DataFile
@@ -30,13 +32,13 @@ SOURCE_SEPARATOR = chr(31)
 
 _NO_TAIL = pa.schema([SCORE_TABLE_SCHEMA.field(name) for name in FOLD_COLUMNS]).empty_table()
 _NO_BUCKETS = BUCKET_ROW_SCHEMA.empty_table()
+_TAIL_SQL = f"SELECT {', '.join(FOLD_COLUMNS)} FROM read_parquet($tail_files) WHERE position >= $from_position"
+_CATALOGUE_KEYS = ("ticker", "scorer")
+
+Catalogue = dict[tuple[str, str], tuple[int, int, int]]
 _BUCKET_COLUMNS = ", ".join(BUCKET_ROW_SCHEMA.names)
-# What leaves the store: times in microseconds, scores in [-1, 1]. Dividing here costs a tenth of what it costs in
-# Python.
-_PUBLIC_COLUMNS = """ticker, start_us AS timestamp_us,
-    open_e6 / 1e6 AS open, high_e6 / 1e6 AS high, low_e6 / 1e6 AS low, close_e6 / 1e6 AS close, count, sum_e6 / 1e6 AS
-    sum,
-    sum_e6 / (count * 1e6) AS avg, positive, neutral, negative, sources, last_position"""
+_MILLIONTHS = {"open": "open_e6", "high": "high_e6", "low": "low_e6", "close": "close_e6"}
+_SAME = ("count", "positive", "neutral", "negative", "last_position")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class View:
     revision: int
     seen: int
     buckets_version: int
-    bucket_files: tuple[DataFile, ...]
+    bucket_files: Mapping[str, Sequence[DataFile]]  # by resolution
     score_files: tuple[DataFile, ...]
     tail_files: tuple[DataFile, ...]
     tail_rows: pa.Table | None
@@ -61,6 +63,7 @@ class Reader:
         self._timeout_ms = timeout_ms
         self._lock = threading.Lock()
         self._view: View | None = None
+        self._catalogue: tuple[int, Catalogue] | None = None
 
     def view(self) -> View:
         """The view of now; 2 to 5 ms when nothing is new."""
@@ -85,31 +88,38 @@ class Reader:
     ) -> dict[str, list[Any]]:
         """The buckets starting in [start_us, end_us), by ticker and time, as columns; at most `limit` a ticker, the
         earliest."""
-        params: dict[str, Any] = {"tickers": list(tickers), "scorer": scorer}
-        with_tail = view.tail_tickers is None or not view.tail_tickers.isdisjoint(tickers)
-        wanted = "list_contains($tickers, ticker) AND scorer = $scorer"
-        merged = self._merged_sql(view, resolution, start_us, end_us, params, wanted=wanted, with_tail=with_tail)
-        limited = ""
+        asked = _Asked(resolution, start_us, end_us, tuple(tickers), scorer)
+        rows = self._merged(view, asked)
         if limit < (end_us - start_us) // resolution.width_us:
-            limited = "QUALIFY row_number() OVER (PARTITION BY ticker ORDER BY timestamp_us) <= $limit"
-            params["limit"] = limit
-        sql = f"SELECT {_PUBLIC_COLUMNS} FROM ({merged}) {limited} ORDER BY ticker, timestamp_us"
-        return self._columns(view, sql, params)
+            rows = _first_of_each(rows, limit)
+        return _public(rows)
 
-    def buckets(self, view: View, resolution: Resolution, start_us: int, end_us: int) -> pa.Table:
-        """Every bucket starting in [start_us, end_us), of all tickers and scorers, with all its fields; unordered.
+    def buckets(
+        self,
+        view: View,
+        resolution: Resolution,
+        start_us: int,
+        end_us: int,
+        *,
+        tickers: Collection[str] | None = None,
+        scorer: str | None = None,
+    ) -> pa.Table:
+        """Every bucket starting in [start_us, end_us), as rows of BUCKET_ROW_SCHEMA; of all tickers and of all scorers
+        unless some are named."""
+        named = None if tickers is None else tuple(tickers)
+        return self._merged(view, _Asked(resolution, start_us, end_us, named, scorer))
 
-        `sources` come joined by SOURCE_SEPARATOR, and the sum of squares, which can be longer than 64 bits, as millions
-        (`sumsq_high`) and rest (`sumsq_low`).
+    def audit(self, view: View, resolution: Resolution, start_us: int, end_us: int) -> pa.Table:
+        """The same, in columns of texts and 64-bit numbers only.
+
+        `sources` are joined by SOURCE_SEPARATOR; the sum of squares is given in millions (`sumsq_high`) and rest
+        (`sumsq_low`).
         """
-        params: dict[str, Any] = {}
-        merged = self._merged_sql(view, resolution, start_us, end_us, params, wanted="true", with_tail=True)
-        sql = f"""
-            SELECT * EXCLUDE (sources, sumsq_e12), array_to_string(sources, chr(31)) AS sources,
-                (sumsq_e12::HUGEINT // 1000000)::BIGINT AS sumsq_high, (sumsq_e12::HUGEINT % 1000000)::BIGINT AS
-                sumsq_low
-            FROM ({merged})"""
-        return self._table(view, sql, params)
+        rows = self.buckets(view, resolution, start_us, end_us).combine_chunks()
+        high, low = _millions(rows.column("sumsq_e12"))
+        joined = pc.binary_join(rows.column("sources"), SOURCE_SEPARATOR)
+        rows = rows.drop_columns(["sources", "sumsq_e12"]).append_column("sources", joined)
+        return rows.append_column("sumsq_high", high).append_column("sumsq_low", low)
 
     def scores(self, view: View, start_us: int, end_us: int) -> pa.Table:
         """The raw scores published in [start_us, end_us): the columns a fold reads; unordered."""
@@ -126,28 +136,43 @@ class Reader:
         where = "published_us >= $start_us AND published_us < $end_us"
         if not params["score_files"]:
             return _NO_TAIL
-        return self._table(view, f"SELECT {columns} FROM read_parquet($score_files) WHERE {where}", params)
+        return self.table(f"SELECT {columns} FROM read_parquet($score_files) WHERE {where}", params)
 
-    def catalogue(self, view: View) -> dict[str, list[Any]]:
-        """Every (ticker, scorer) with count, first and last published time, as columns; by ticker and scorer."""
-        params: dict[str, Any] = {}
-        parts = []
-        coarsest = RESOLUTIONS[-1]
-        files = [file.path for file in view.bucket_files if file.partition["resolution"] == coarsest.name]
-        if files:
-            params["files"] = files
-            parts.append("SELECT ticker, scorer, count, open_us, close_us FROM read_parquet($files)")
-        if view.tail_files:
-            tail = self._tail_sql(view, params)
-            parts.append(
-                f"SELECT ticker, scorer, 1 AS count, published_us AS open_us, published_us AS close_us FROM ({tail})"
+    def catalogue(self, view: View) -> Catalogue:
+        """Every (ticker, scorer) with count, first and last published time, in microseconds; by ticker and scorer."""
+        found = dict(self._stored_catalogue(view))
+        if view.tail_rows is not None:
+            times = [("published_us", "count"), ("published_us", "min"), ("published_us", "max")]
+            grouped = view.tail_rows.group_by(["ticker", "scorer"]).aggregate(times)
+            tail = grouped.select([*_CATALOGUE_KEYS, *(f"published_us_{how}" for _, how in times)])
+        else:
+            tail = self.table(
+                "SELECT ticker, scorer, count(*) AS count, min(published_us), max(published_us) "
+                f"FROM ({_TAIL_SQL}) GROUP BY ticker, scorer",
+                _tail_params(view),
             )
-        if not parts:
-            parts.append("SELECT ticker, scorer, count, open_us, close_us FROM no_buckets")
-        sql = f"""
-            SELECT ticker, scorer, sum(count)::BIGINT AS count, min(open_us) AS first_us, max(close_us) AS last_us
-            FROM ({" UNION ALL ".join(parts)}) GROUP BY ticker, scorer ORDER BY ticker, scorer"""
-        return self._columns(view, sql, params)
+        for ticker, scorer, count, first_us, last_us in zip(*tail.to_pydict().values(), strict=True):
+            held = found.get((ticker, scorer), (0, first_us, last_us))
+            found[ticker, scorer] = (held[0] + count, min(held[1], first_us), max(held[2], last_us))
+        return dict(sorted(found.items()))
+
+    def _stored_catalogue(self, view: View) -> Catalogue:
+        with self._lock:
+            held = self._catalogue
+        if held is not None and held[0] == view.buckets_version:
+            return held[1]
+        catalogue: Catalogue = {}
+        files = [file.path for file in view.bucket_files.get(RESOLUTIONS[-1].name, ())]
+        if files:
+            rows = self.table(
+                "SELECT ticker, scorer, sum(count)::BIGINT AS count, min(open_us) AS first_us, max(close_us) AS last_us "
+                "FROM read_parquet($files) GROUP BY ticker, scorer",
+                {"files": files},
+            )
+            catalogue = {(row[0], row[1]): row[2:] for row in zip(*rows.to_pydict().values(), strict=True)}
+        with self._lock:
+            self._catalogue = (view.buckets_version, catalogue)
+        return catalogue
 
     def _take_view(self, revision: int, buckets_version: int, held: View | None) -> View:
         seen = self._store.buckets.seen
@@ -156,7 +181,9 @@ class Reader:
         if sum(file.rows for file in tail_files) <= TAIL_ROWS_IN_MEMORY:
             rows = self._load_tail(tail_files, seen, held)
             tickers = frozenset(rows.column("ticker").unique().to_pylist())
-        files = self._store.buckets.table.files()
+        files: dict[str, list[DataFile]] = {}
+        for file in self._store.buckets.table.files():
+            files.setdefault(file.partition["resolution"], []).append(file)
         return View(
             max(revision, seen),
             seen,
@@ -185,65 +212,118 @@ class Reader:
             )
         return pa.concat_tables([known, rows.cast(_NO_TAIL.schema)])
 
-    def _merged_sql(
-        self,
-        view: View,
-        resolution: Resolution,
-        start_us: int,
-        end_us: int,
-        params: dict[str, Any],
-        *,
-        wanted: str,
-        with_tail: bool,
-    ) -> str:
-        """SQL of stored buckets (+) tail in a range; adds what it needs to `params`."""
-        params |= {"start_us": start_us, "end_us": end_us}
-        parts = []
+    def _merged(self, view: View, asked: _Asked) -> pa.Table:
+        """Stored buckets (+) tail, as rows of BUCKET_ROW_SCHEMA, by ticker, scorer and start."""
+        new = self._tail_buckets(view, asked)
         files = [
             file.path
-            for file in view.bucket_files
-            if file.partition["resolution"] == resolution.name
-            and file.bounds["start_us"][0] < end_us
-            and file.bounds["start_us"][1] >= start_us
+            for file in view.bucket_files.get(asked.resolution.name, ())
+            if file.bounds["start_us"][0] < asked.end_us and file.bounds["start_us"][1] >= asked.start_us
         ]
-        if files:
-            params["files"] = files
-            parts.append(
-                f"SELECT {_BUCKET_COLUMNS} FROM read_parquet($files) "
-                f"WHERE {wanted} AND start_us >= $start_us AND start_us < $end_us"
-            )
-        if with_tail and view.tail_files:
-            rows = (
-                f"SELECT *, {ORD} FROM ({self._tail_sql(view, params)}) "
-                f"WHERE {wanted} AND published_us >= $start_us AND published_us < $end_us"
-            )
-            parts.append(f"SELECT {_BUCKET_COLUMNS} FROM ({fold_sql(rows, resolution, SOURCES)})")
-        if not parts:
-            parts.append(
-                f"SELECT {_BUCKET_COLUMNS} FROM no_buckets WHERE {wanted} AND start_us BETWEEN $start_us AND $end_us"
-            )
-        both = " UNION ALL ".join(parts)
-        return merge_sql(both) if len(parts) > 1 else both
+        if not files:
+            return _NO_BUCKETS if new is None else merge_partition(self._store.duck, _NO_BUCKETS, new, asked.resolution)
+        where, params = asked.where("start_us")
+        stored = self.table(
+            f"SELECT {_BUCKET_COLUMNS} FROM read_parquet($files) WHERE {where} ORDER BY ticker, scorer, start_us",
+            {**params, "files": files},
+        )
+        if new is None:
+            return stored
+        return merge_partition(self._store.duck, stored.cast(BUCKET_ROW_SCHEMA), new, asked.resolution)
 
-    def _tail_sql(self, view: View, params: dict[str, Any]) -> str:
-        columns = ", ".join(_NO_TAIL.column_names)
+    def _tail_buckets(self, view: View, asked: _Asked) -> pa.Table | None:
+        """The buckets of the tail; None when it has no scores that were asked for."""
         if view.tail_rows is not None:
-            return f"SELECT {columns} FROM tail"
-        params["tail_files"] = [file.path for file in view.tail_files]
-        params["from_position"] = position_of(view.seen + 1, 0)
-        return f"SELECT {columns} FROM read_parquet($tail_files) WHERE position >= $from_position"
+            rows = asked.of(view.tail_rows)
+            return fold_rows(self._store.duck, rows, asked.resolution) if rows.num_rows else None
+        where, params = asked.where("published_us")
+        rows_sql = f"SELECT *, {ORD} FROM ({_TAIL_SQL}) WHERE {where}"
+        folded = self.table(fold_sql(rows_sql, asked.resolution, SOURCES), {**params, **_tail_params(view)})
+        return folded.select(BUCKET_ROW_SCHEMA.names).cast(BUCKET_ROW_SCHEMA) if folded.num_rows else None
 
-    def _columns(self, view: View, sql: str, params: dict[str, Any]) -> dict[str, list[Any]]:
-        columns: dict[str, list[Any]] = self._table(view, sql, params).to_pydict()
-        return columns
-
-    def _table(self, view: View, sql: str, params: dict[str, Any]) -> pa.Table:
+    def table(self, sql: str, params: dict[str, Any]) -> pa.Table:
+        """All rows of a query, within the time limit; raises StoreError, StoreDamaged."""
         with self._store.duck.cursor() as cursor, cursor.limited(self._timeout_ms):
-            cursor.register("tail", _NO_TAIL if view.tail_rows is None else view.tail_rows)
-            cursor.register("no_buckets", _NO_BUCKETS)
             table = cursor.table(sql, params)
         try:
             table.validate(full=True)  # DuckDB does not look whether the texts of a damaged file are UTF-8
         except pa.ArrowInvalid as error:
             raise StoreDamaged(f"A file of the store cannot be read: {error}") from error
         return table
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Which buckets a question is about; None for all tickers or scorers."""
+
+    resolution: Resolution
+    start_us: int
+    end_us: int
+    tickers: tuple[str, ...] | None
+    scorer: str | None
+
+    def where(self, moment: str) -> tuple[str, dict[str, Any]]:
+        """The condition in SQL, `moment` being the column that holds the time, and its parameters."""
+        conditions = [f"{moment} >= $start_us", f"{moment} < $end_us"]
+        params: dict[str, Any] = {"start_us": self.start_us, "end_us": self.end_us}
+        if self.tickers is not None:
+            conditions.append("list_contains($tickers, ticker)")
+            params["tickers"] = list(self.tickers)
+        if self.scorer is not None:
+            conditions.append("scorer = $scorer")
+            params["scorer"] = self.scorer
+        return " AND ".join(conditions), params
+
+    def of(self, tail: pa.Table) -> pa.Table:
+        """The rows of the tail that were asked for."""
+        moment = pc.field("published_us")
+        condition = (moment >= self.start_us) & (moment < self.end_us)
+        if self.tickers is not None:
+            condition &= pc.field("ticker").isin(list(self.tickers))
+        if self.scorer is not None:
+            condition &= pc.field("scorer") == self.scorer
+        return tail.filter(condition)
+
+
+def _millions(decimals: pa.ChunkedArray) -> tuple[pa.Array, pa.Array]:
+    """Whole numbers of up to 128 bits as millions and rest."""
+    numbers = decimals.combine_chunks()
+    words = np.frombuffer(numbers.buffers()[1], dtype="<u8").reshape(-1, 2)[
+        numbers.offset : numbers.offset + len(numbers)
+    ]
+    if not words[:, 1].any():
+        return pa.array((words[:, 0] // 1_000_000).astype(np.int64)), pa.array(
+            (words[:, 0] % 1_000_000).astype(np.int64)
+        )
+    split = [divmod(int(number), 1_000_000) for number in numbers.to_pylist()]
+    return pa.array([high for high, _ in split]), pa.array([low for _, low in split])
+
+
+def _tail_params(view: View) -> dict[str, Any]:
+    return {
+        "tail_files": [file.path for file in view.tail_files],
+        "from_position": position_of(view.seen + 1, 0),
+    }
+
+
+def _first_of_each(rows: pa.Table, limit: int) -> pa.Table:
+    """The first rows of each ticker, of rows ordered by ticker."""
+    codes = rows.column("ticker").combine_chunks().dictionary_encode().indices.to_numpy()
+    first = np.flatnonzero(np.concatenate([[True], codes[1:] != codes[:-1]]))[: len(codes)]
+    place = np.arange(len(codes)) - np.repeat(first, np.diff([*first, len(codes)]))
+    return rows.filter(pa.array(place < limit))
+
+
+def _public(rows: pa.Table) -> dict[str, list[Any]]:
+    """What leaves the store: times in microseconds, scores in [-1, 1], sources as lists."""
+    numbers = {name: rows.column(name).to_numpy() for name in (*_MILLIONTHS.values(), *_SAME, "start_us", "sum_e6")}
+    columns: dict[str, list[Any]] = {
+        "ticker": rows.column("ticker").to_pylist(),
+        "timestamp_us": numbers["start_us"].tolist(),
+        "sum": (numbers["sum_e6"] / 1e6).tolist(),
+        "avg": (numbers["sum_e6"] / (numbers["count"] * 1e6)).tolist(),
+        "sources": rows.column("sources").to_pylist(),
+    }
+    columns |= {name: (numbers[stored] / 1e6).tolist() for name, stored in _MILLIONTHS.items()}
+    columns |= {name: numbers[name].tolist() for name in _SAME}
+    return columns

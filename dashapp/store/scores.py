@@ -178,6 +178,11 @@ def scores_to_arrow(scores: Sequence[Score]) -> pa.Table:
     )
 
 
+def join_scores(tables: Sequence[pa.Table]) -> pa.Table:
+    """The rows of several tables of SCORE_INPUT_SCHEMA, in order."""
+    return pa.concat_tables(tables) if tables else SCORE_INPUT_SCHEMA.empty_table()
+
+
 def _repeated(rows: pa.Table, keys: Keys) -> NDArray[np.bool_]:
     """Which rows repeat the identity of an earlier row of the same batch."""
     repeated = np.zeros(len(keys), dtype=np.bool_)
@@ -196,7 +201,8 @@ def _repeated(rows: pa.Table, keys: Keys) -> NDArray[np.bool_]:
 
 
 def _dates(rows: pa.Table) -> NDArray[np.datetime64]:
-    return np.floor_divide(rows.column("published_us").to_numpy(), US_PER_DAY).astype("datetime64[D]")
+    published_us: NDArray[np.int64] = rows.column("published_us").to_numpy()
+    return np.floor_divide(published_us, US_PER_DAY).astype("datetime64[D]")
 
 
 def _partitioned(rows: pa.Table, version: int, accepted_us: int) -> list[NewFile]:

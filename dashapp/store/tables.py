@@ -81,6 +81,7 @@ class Table:
                     f"There is no store at {self.root.parent}. Ingest something first, or set TICKERTONE_DATA_DIR."
                 ) from None
             self._delta = self._create(schema)
+            self.flush()
         except DeltaError as error:
             raise StoreDamaged(f"The table at {self.root} cannot be opened: {_cause(error)}") from error
 
@@ -221,7 +222,7 @@ class Table:
     def _drop_old_checkpoint(self, version: int) -> None:
         """Remove the checkpoint that a newer one, at `version`, has made one too many; the log says the same."""
         old = version - KEPT_CHECKPOINTS * CHECKPOINT_EVERY
-        if old % KEPT_CHECKPOINT_EVERY:
+        if (old + 1) % KEPT_CHECKPOINT_EVERY:  # the first one is made at version 9
             self._checkpoint(old).unlink(missing_ok=True)
 
     def _entry(self, version: int) -> Path:

@@ -15,6 +15,11 @@ const component = (type, props) => ({ namespace: "dash_html_components", type, p
 // Dash makes its "leave this output as it is" when it calls the first of these functions, not before.
 const asIs = () => window.dash_clientside.no_update;
 
+/** Sets properties of a component from outside a callback; Dash fails on that until its page is there. */
+function set(id, props) {
+  if (document.getElementById("grid")) window.dash_clientside.set_props(id, props);
+}
+
 const dash = {
   follow_view(search, known, tickers, resolution, range, asked, ...more) {
     const [, , , table, held, cards, fromDate, fromTime, toDate, toTime] = more;
@@ -34,7 +39,7 @@ const dash = {
       const [start_ms, end_ms] = [view.momentOf(fromDate, fromTime), view.momentOf(toDate, toTime)];
       if (start_ms === null || end_ms === null || start_ms >= end_ms) {
         const children = "From and to: dates, times as HH:MM, and from before to.";
-        window.dash_clientside.set_props("notice", { children });
+        set("notice", { children });
         return nothing;
       }
       document.getElementById("span")?.removeAttribute("open");
@@ -123,7 +128,7 @@ function filled(node, ticker, place) {
 }
 
 function act(asked) {
-  window.dash_clientside.set_props("action", { data: asked });
+  set("action", { data: asked });
 }
 
 let rest;
@@ -161,9 +166,9 @@ function listen() {
     { capture: true, passive: true },
   );
   document.addEventListener("visibilitychange", () => {
-    window.dash_clientside.set_props("tick", { disabled: document.hidden });
+    set("tick", { disabled: document.hidden });
   });
-  theme.onSystemChange((name) => window.dash_clientside.set_props("look", { data: look(name) }));
+  theme.onSystemChange((name) => set("look", { data: look(name) }));
   setInterval(() => clock.paint(), 1000);
 }
 

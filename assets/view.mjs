@@ -1,7 +1,7 @@
 // The view (tickers, resolution, range): from and to the address bar, and how each choice of the user changes it. Pure.
 //
-// A view is {tickers, resolution, range, start, end}; `range` is the name of a preset, or "custom" with start and end as
-// ISO-8601 in UTC. `table` is what layout.table() in Python sends with the page, `known` the rows [ticker, count,
+// A view is {tickers, resolution, range, start, end}; `range` is the name of a preset, or "custom" with start and end in
+// ISO-8601 and UTC. `table` is what layout.table() in Python sends with the page, `known` the rows [ticker, count,
 // first_ms, last_ms] of what the store holds.
 
 const CUSTOM = "custom";
@@ -43,7 +43,7 @@ export function without(view, ticker) {
   return { ...view, tickers: view.tickers.filter((each) => each !== ticker) };
 }
 
-/** Another resolution. A range that would hold far too many or too few of its candles becomes one that fills a chart. */
+/** Another resolution. A range of far too many or too few of its candles becomes one that fills a chart. */
 export function withResolution(view, name, table, known) {
   const changed = { ...view, resolution: name };
   const span_ms = spanOf(view, table, known);

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
 from pathlib import Path
@@ -14,11 +13,9 @@ from dashapp.model.time import EpochUs
 from dashapp.query.cache import ResponseCache
 from dashapp.query.series import SeriesReader
 from dashapp.web import layout
-from dashapp.web.callbacks import register
+from dashapp.web.callbacks import fail, register
 from dashapp.web.charts import Charts
 from dashapp.web.static import PrecompressedStatic
-
-log = logging.getLogger(__name__)
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 
@@ -45,7 +42,7 @@ def build_app(
         assets_folder=str(ASSETS),
         assets_ignore=layout.MODULE_FILES,
         index_string=layout.index(ASSETS),
-        on_error=_log_error,
+        on_error=fail,
         meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
         # Charts come and go with the view, so callbacks name components that the first layout does not have.
         suppress_callback_exceptions=True,
@@ -58,8 +55,3 @@ def build_app(
     register(app, charts, pool)
     server.add_middleware(PrecompressedStatic)
     return app
-
-
-def _log_error(error: Exception) -> None:
-    """The page stays as it was; the log has the reason. Without this, Dash on FastAPI would tell nobody."""
-    log.error("a callback of the page failed", exc_info=error)

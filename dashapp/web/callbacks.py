@@ -7,20 +7,25 @@ Those that only move things about in the page run in the browser (assets/main.mj
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from typing import Any, TypeVar
 
-from dash import ALL, MATCH, ClientsideFunction, Dash, Input, Output, State, no_update
+from dash import ALL, MATCH, ClientsideFunction, Dash, Input, Output, State, no_update, set_props
 
-from dashapp.errors import StoreError, UsageError
+from dashapp.errors import TickertoneError, UsageError
 from dashapp.model.resolution import FINEST, floor_us
 from dashapp.web import layout
 from dashapp.web.charts import Charts, Drawn, Moment
 from dashapp.web.theme import parse_look
 from dashapp.web.view import parse_view
 
+log = logging.getLogger(__name__)
+
 T = TypeVar("T")
+
+SERVER_FAILED = "The server could not answer; its log says why. What you see may be old."
 
 
 def register(app: Dash, charts: Charts, pool: Executor) -> None:
@@ -35,11 +40,12 @@ def register(app: Dash, charts: Charts, pool: Executor) -> None:
         Input("tick", "n_intervals"),
         State("pulse", "data"),
         State("known", "data"),
+        on_error=fail_pulse,
     )
     async def pulse(_: int | None, held: dict[str, Any] | None, known: list[Any] | None) -> tuple[Any, Any]:
         try:
             moment = await in_thread(charts.moment)
-        except StoreError as error:
+        except TickertoneError as error:
             trouble = {"trouble": str(error)}
             return no_update if held == trouble else trouble, no_update
         return pulse_of(moment, held, known)
@@ -78,7 +84,7 @@ def register(app: Dash, charts: Charts, pool: Executor) -> None:
         except UsageError as error:
             nothing = Drawn("nothing", note=layout.nothing_note())
             return (*answer(charted, cards, dict.fromkeys(cards, nothing)), no_update, str(error))
-        except StoreError as error:  # what is on the screen stays there
+        except TickertoneError as error:  # what is on the screen stays there
             return as_is(charted, cards, str(error))
         window = charts.window(view, moment)
         drawn = await asyncio.gather(
@@ -122,6 +128,21 @@ def as_is(charted: list[str], cards: list[str], notice: Any) -> tuple[Any, ...]:
 
 def _ticker(component_id: Mapping[str, str]) -> str:
     return component_id["ticker"]
+
+
+def fail(error: Exception) -> None:
+    """Logs an error nobody expected and says on the page that there was one; what is on the screen stays there.
+
+    Without it, Dash on FastAPI would tell neither the log nor the page.
+    """
+    log.error("a callback of the page failed", exc_info=error)
+    set_props("notice", {"children": SERVER_FAILED})
+
+
+def fail_pulse(error: Exception) -> tuple[Any, Any]:
+    """The same for `pulse`; its answer makes the next one that succeeds draw anew and take the notice away."""
+    fail(error)
+    return {"trouble": SERVER_FAILED}, no_update
 
 
 def pulse_of(moment: Moment, held: dict[str, Any] | None, known: list[Any] | None) -> tuple[Any, Any]:

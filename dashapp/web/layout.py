@@ -50,6 +50,7 @@ GRAPH_CONFIG: Any = {
     "displayModeBar": False,
     "scrollZoom": True,
     "doubleClick": False,
+    "doubleClickDelay": 500,  # as systems have it; 300 is hard for slow hands and slow machines
     "responsive": True,
     "showTips": False,
 }

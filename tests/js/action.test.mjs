@@ -41,7 +41,7 @@ test("a button says in its data what it does", () => {
   assert.deepEqual(of({ action: "remove", ticker: "BRK.B" }), { kind: "remove", ticker: "BRK.B" });
   assert.deepEqual(of({ action: "coarser", resolution: "1h" }), { kind: "coarser", name: "1h" });
   assert.deepEqual(of({ action: "preset", preset: "fit" }), { kind: "preset", name: "fit" });
-  assert.deepEqual(of({ action: "range", start: "1000", end: "2000" }), { kind: "offer", start_ms: 1000, end_ms: 2000 });
+  assert.deepEqual(of({ action: "range", start: "1", end: "2" }), { kind: "offer", start_ms: 1, end_ms: 2 });
   assert.equal(of({ action: "other" }), null);
 });
 

@@ -111,9 +111,10 @@ test("a preset forgets the fixed range", () => {
 });
 
 test("all there is means of the tickers shown", () => {
-  assert.equal(view.withPreset({ ...fit, tickers: ["BRK.B"] }, "all", table, known).resolution, "1h", "10 days");
-  assert.equal(view.withPreset({ ...fit, tickers: ["AAPL", "MSFT"] }, "all", table, known).resolution, "12h", "365 days");
-  assert.equal(view.withPreset({ ...fit, tickers: ["NOPE"] }, "all", table, known).resolution, "1h");
+  const chosen = (...tickers) => view.withPreset({ ...fit, tickers }, "all", table, known).resolution;
+  assert.equal(chosen("BRK.B"), "1h", "10 days");
+  assert.equal(chosen("AAPL", "MSFT"), "12h", "365 days");
+  assert.equal(chosen("NOPE"), "1h");
 });
 
 test("a span too long or too short for every resolution takes the last or the first", () => {

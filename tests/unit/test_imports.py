@@ -49,6 +49,8 @@ HOMES = {
     "starlette": ("dashapp.api", "dashapp.web", "dashapp.asgi"),
     "uvicorn": ("dashapp.web", "dashapp.cli", "dashapp.embedded"),
     "vaderSentiment": ("dashapp.ingest.scoring",),
+    "httpx": ("dashapp.ingest.sources",),
+    "feedparser": ("dashapp.ingest.sources",),
     "rich": ("dashapp.cli",),
 }
 

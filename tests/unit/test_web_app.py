@@ -343,5 +343,7 @@ def test_an_error_nobody_expected_reaches_the_log(
             "changedPropIds": ["tick.n_intervals"],
             "state": [{"id": "pulse", "property": "data"}, {"id": "known", "property": "data"}],
         }
-        ask(server, body)
+        answered = ask(server, body)
     assert "out of luck" in caplog.text
+    assert "could not answer" in answered.text, "the page says so, too"
+    assert "out of luck" not in answered.text, "but not what only the log may say"

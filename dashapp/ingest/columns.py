@@ -182,7 +182,7 @@ def row_to_item(row: Mapping[str, object], mapping: ColumnMapping, options: RowO
     given = [mention.score is not None for mention in mentions]
     if not text and not all(given):
         raise rejected("missing_text", "the row has neither text nor score")
-    source = _source(_value(row, mapping.source), options.source)
+    source = source_of(_value(row, mapping.source), options.source)
     url = _url(_value(row, mapping.url))
     return Item(
         id=_id(_value(row, mapping.id)) or _hash_id(source, published_us, text, url, mentions),
@@ -258,8 +258,8 @@ def _hash_id(source: str, published_us: EpochUs, text: str, url: str | None, men
     return "h:" + hashlib.blake2b("\x1f".join(parts).encode("utf-8"), digest_size=16).hexdigest()
 
 
-def _source(value: object, default: str | None) -> str:
-    """The source that the row or its sender names, empty when neither does."""
+def source_of(value: object, default: str | None) -> str:
+    """The source that the row or its sender names, empty when neither does; raises RowRejected."""
     if isinstance(value, Mapping):  # {"id": 1149, "title": "StockTwits for iOS"}
         named = cast("Mapping[str, object]", value)
         value = named.get("title") or named.get("name")

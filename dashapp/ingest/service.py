@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
 
 from dashapp.errors import StoreNotWritable
 from dashapp.ingest.rejects import Rejection
-from dashapp.ingest.scoring.scorer import GIVEN_SCORER, Scorer, identity
+from dashapp.ingest.scoring.scorer import Scorer, score_items
+from dashapp.ingest.sources.columnar import Columns
 from dashapp.model.item import Item
-from dashapp.model.score import Score, quantise
 from dashapp.model.time import EpochUs, to_iso
-from dashapp.store.scores import scores_to_arrow
+from dashapp.store.scores import join_scores, scores_to_arrow, take_scores
 from dashapp.store.store import Store
 
 
@@ -70,6 +73,41 @@ class RejectedRows:
         return self.path
 
 
+class _Batch:
+    """Rows on their way into one commit, in order: single items, and parts of columns."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.scores = 0
+        self._items: list[Item] = []
+        self._parts: list[tuple[Any, NDArray[np.int64]]] = []  # scores, and of each the row of the batch it is of
+
+    def add_item(self, item: Item) -> None:
+        """Add one row."""
+        self._items.append(item)
+        self.rows += 1
+        self.scores += len(item.mentions)
+
+    def add_scores(self, scores: Any, owners: NDArray[np.int64], rows: int, scorer: Scorer) -> None:
+        """Add rows of which the scores are known; `owners` counts from 0."""
+        self._score_items(scorer)
+        self._parts.append((scores, owners + self.rows))
+        self.rows += rows
+        self.scores += len(owners)
+
+    def joined(self, scorer: Scorer) -> tuple[Any, NDArray[np.int64]]:
+        """All scores, and of each the row it is of."""
+        self._score_items(scorer)
+        return join_scores([scores for scores, _ in self._parts]), np.concatenate([each for _, each in self._parts])
+
+    def _score_items(self, scorer: Scorer) -> None:
+        if self._items:
+            scores, owners = score_items(self._items, scorer)
+            first = self.rows - len(self._items)
+            self._parts.append((scores_to_arrow(scores), np.array(owners, dtype=np.int64) + first))
+            self._items = []
+
+
 class Ingest:
     """Scores items and stores them in batches; each batch is durable before the next is begun."""
 
@@ -83,11 +121,10 @@ class Ingest:
     ) -> None:
         self._store = store
         self._scorer = scorer
-        self._scorer_identity = identity(scorer)
         self._batch_rows = batch_rows
         self._now_us = now_us
 
-    def run(self, rows: Iterable[Item | Rejection], name: str) -> IngestSummary:
+    def run(self, rows: Iterable[Item | Rejection | Columns], name: str) -> IngestSummary:
         """Store every good row and keep every bad one; `name` says whose rows they are, for the rejected file.
 
         Raises StoreError; what earlier batches stored stays stored, and running again counts nothing twice.
@@ -102,58 +139,71 @@ class Ingest:
         return summary
 
     def _batches(
-        self, rows: Iterable[Item | Rejection], summary: IngestSummary, kept: RejectedRows
-    ) -> Iterator[list[Item]]:
-        batch: list[Item] = []
-        mentions = 0
+        self, rows: Iterable[Item | Rejection | Columns], summary: IngestSummary, kept: RejectedRows
+    ) -> Iterator[_Batch]:
+        """The good rows in batches, each as many whole rows as a commit may hold, however the rows come."""
+        batch = _Batch()
         for row in rows:
             if isinstance(row, Rejection):
-                summary.rejected += 1
-                summary.rejected_by_reason[row.reason] += 1
-                kept.keep(row)
-                continue
-            if batch and mentions + len(row.mentions) > self._batch_rows:
-                yield batch
-                batch, mentions = [], 0
-            batch.append(row)
-            mentions += len(row.mentions)
-        if batch:
+                _reject(row, summary, kept)
+            elif isinstance(row, Item):
+                if batch.rows and batch.scores + len(row.mentions) > self._batch_rows:
+                    yield batch
+                    batch = _Batch()
+                batch.add_item(row)
+            else:
+                for _, other in row.others:
+                    if isinstance(other, Rejection):
+                        _reject(other, summary, kept)
+                batch = yield from self._spread(row, batch)
+        if batch.rows:
             yield batch
 
-    def _store_batch(self, batch: list[Item], summary: IngestSummary) -> None:
-        scores, owners = self._scored(batch)
-        appended = self._store.scores.append(scores_to_arrow(scores), accepted_us=self._now_us())
-        accepted_rows = {owner for owner, duplicate in zip(owners, appended.duplicate, strict=True) if not duplicate}
-        summary.accepted += len(accepted_rows)
-        summary.duplicates += len(batch) - len(accepted_rows)
+    def _spread(self, columns: Columns, batch: _Batch) -> Generator[_Batch, None, _Batch]:
+        """Add rows to a batch, hand out each batch that is full, and return the one that is not."""
+        scores, owners = self._all_scores(columns)
+        is_first = np.diff(owners, prepend=-1) > 0
+        row_of_score = np.cumsum(is_first) - 1  # of the rows that have scores, from 0
+        begins = np.append(np.flatnonzero(is_first), len(owners))
+        done, rows = 0, len(begins) - 1
+        while done < rows:
+            begin = int(begins[done])
+            fitting = int(np.searchsorted(begins, begin + self._batch_rows - batch.scores, side="right")) - 1
+            if fitting <= done and batch.rows:
+                yield batch
+                batch = _Batch()
+                continue
+            upto = max(fitting, done + 1)  # a row larger than a batch is one by itself
+            count = int(begins[upto]) - begin
+            owners_here = row_of_score[begin : begin + count] - done
+            batch.add_scores(scores.slice(begin, count), owners_here, upto - done, self._scorer)
+            done = upto
+        return batch
+
+    def _all_scores(self, columns: Columns) -> tuple[Any, NDArray[np.int64]]:
+        """The scores of all rows in order, those of the rows that are items among them."""
+        items = [(row, other) for row, other in columns.others if isinstance(other, Item)]
+        if not items:
+            return columns.scores, columns.owners
+        scores, owners = score_items([item for _, item in items], self._scorer)
+        places = np.fromiter((row for row, _ in items), dtype=np.int64, count=len(items))
+        all_owners = np.concatenate([columns.owners, places[owners]])
+        order = np.argsort(all_owners, kind="stable")
+        return take_scores(join_scores([columns.scores, scores_to_arrow(scores)]), order), all_owners[order]
+
+    def _store_batch(self, batch: _Batch, summary: IngestSummary) -> None:
+        scores, owners = batch.joined(self._scorer)
+        appended = self._store.scores.append(scores, accepted_us=self._now_us())
+        is_accepted = np.zeros(batch.rows, dtype=np.bool_)
+        is_accepted[owners[~appended.duplicate]] = True
+        accepted = int(is_accepted.sum())
+        summary.accepted += accepted
+        summary.duplicates += batch.rows - accepted
         summary.scores += appended.accepted
         summary.revision = appended.version or summary.revision
 
-    def _scored(self, batch: list[Item]) -> tuple[list[Score], list[int]]:
-        """The scores of a batch, and for each the index of the item it is of."""
-        unscored = [item for item in batch if any(mention.score is None for mention in item.mentions)]
-        sentiments = dict(zip(map(id, unscored), self._scorer.score([item.text for item in unscored]), strict=True))
-        scores, owners = [], []
-        for owner, item in enumerate(batch):
-            for mention in item.mentions:
-                if mention.score is None:
-                    sentiment = sentiments[id(item)]
-                    scorer, value, confidence = self._scorer_identity, sentiment.score, sentiment.confidence
-                else:
-                    scorer, value, confidence = item.scorer or GIVEN_SCORER, mention.score, mention.confidence
-                scores.append(
-                    Score(
-                        item_id=item.id,
-                        ticker=mention.ticker,
-                        scorer=scorer,
-                        published_us=item.published_us,
-                        score_e6=quantise(value),
-                        source=item.source,
-                        text=item.text,
-                        url=item.url,
-                        confidence=confidence,
-                        relevance=mention.relevance,
-                    )
-                )
-                owners.append(owner)
-        return scores, owners
+
+def _reject(rejection: Rejection, summary: IngestSummary, kept: RejectedRows) -> None:
+    summary.rejected += 1
+    summary.rejected_by_reason[rejection.reason] += 1
+    kept.keep(rejection)

@@ -8,6 +8,8 @@ from importlib.metadata import version
 from typing import Protocol
 
 from dashapp.errors import UnknownScorer
+from dashapp.model.item import Item
+from dashapp.model.score import Score, quantise
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,37 @@ class Scorer(Protocol):
 def identity(scorer: Scorer) -> str:
     """`name@version`, which is kept with every score."""
     return f"{scorer.name}@{scorer.version}"
+
+
+def score_items(items: Sequence[Item], scorer: Scorer) -> tuple[list[Score], list[int]]:
+    """The scores of items, and for each the index of the item it is of; scored are only those that came without."""
+    unscored = [item for item in items if any(mention.score is None for mention in item.mentions)]
+    sentiments = dict(zip(map(id, unscored), scorer.score([item.text for item in unscored]), strict=True))
+    scorer_identity = identity(scorer)
+    scores, owners = [], []
+    for owner, item in enumerate(items):
+        for mention in item.mentions:
+            if mention.score is None:
+                sentiment = sentiments[id(item)]
+                made_by, value, confidence = scorer_identity, sentiment.score, sentiment.confidence
+            else:
+                made_by, value, confidence = item.scorer or GIVEN_SCORER, mention.score, mention.confidence
+            scores.append(
+                Score(
+                    item_id=item.id,
+                    ticker=mention.ticker,
+                    scorer=made_by,
+                    published_us=item.published_us,
+                    score_e6=quantise(value),
+                    source=item.source,
+                    text=item.text,
+                    url=item.url,
+                    confidence=confidence,
+                    relevance=mention.relevance,
+                )
+            )
+            owners.append(owner)
+    return scores, owners
 
 
 # The scorer of scores that came with their items from someone who did not say.

@@ -13,7 +13,8 @@ from dashapp.errors import UnreadableInput
 from dashapp.ingest.columns import MAX_SOURCE_CHARS, RowOptions, guess_mapping
 from dashapp.ingest.rejects import Rejection
 from dashapp.ingest.sources import csv, document, jsonl, parquet
-from dashapp.ingest.sources.rows import items_of
+from dashapp.ingest.sources.columnar import Columns, columns_of
+from dashapp.ingest.sources.rows import Table, items_of
 from dashapp.ingest.sources.stream import STDIN, ByteStream, Progress, opened
 from dashapp.ingest.text import clean_text
 from dashapp.model.item import Item
@@ -52,8 +53,29 @@ def read_file(
             with parquet.opened(stream, options.mapping) as table:
                 yield from items_of(table, options, stream.name)
         else:
-            read = {"jsonl": jsonl.read, "document": document.read, "csv": csv.read}[layout]
-            yield from items_of(read(stream), options, stream.name)
+            yield from items_of(_table_of(stream, layout), options, stream.name)
+
+
+def read_columns(
+    path: str | Path,
+    *,
+    file_format: FileFormat | None = None,
+    options: RowOptions | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Item | Rejection | Columns]:
+    """As `read_file`, but of Parquet whole columns at a time, which are stored about six times as fast."""
+    options = replace(options or RowOptions(), place_name=_place_name(path))
+    with opened(path, progress) as stream:
+        layout = file_format or _layout_of(stream)
+        if layout == "parquet":
+            with parquet.opened_batches(stream, options.mapping) as batches:
+                yield from columns_of(batches, options, stream.name)
+        else:
+            yield from items_of(_table_of(stream, layout), options, stream.name)
+
+
+def _table_of(stream: ByteStream, layout: Literal["jsonl", "document", "csv"]) -> Table:
+    return {"jsonl": jsonl.read, "document": document.read, "csv": csv.read}[layout](stream)
 
 
 def _place_name(path: str | Path) -> str:
@@ -76,7 +98,7 @@ def _layout_of(stream: ByteStream) -> _Layout:
     if start == b"[":
         return "document"
     if start == b"{":
-        return _layout_of_objects(head)
+        return layout_of_objects(head)
     if not start:
         return "jsonl"  # nothing in it, whatever it was meant to be
     if _is_text(head) and any(mark in head.lstrip().split(b"\n", 1)[0] for mark in (b",", b";", b"\t", b"|")):
@@ -88,7 +110,7 @@ def _layout_of(stream: ByteStream) -> _Layout:
     )
 
 
-def _layout_of_objects(head: bytes) -> _Layout:
+def layout_of_objects(head: bytes) -> _Layout:
     """Whether text that begins with `{` is one object per line, or a document that may run over lines."""
     for line in head.split(b"\n")[:2]:  # the second tells when the first is broken
         try:

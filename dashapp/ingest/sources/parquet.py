@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,9 +27,30 @@ _SPOOL_BYTES = 64 << 20  # what cannot be read at any place is copied first: to 
 _DAMAGE = (pa.ArrowException, OSError, ValueError, OverflowError, KeyError)
 
 
+class Batch(NamedTuple):
+    """Consecutive rows: the number of the first one, from 1, and the columns, an Arrow record batch."""
+
+    number: int
+    rows: Any
+
+
+class Batches(NamedTuple):
+    """Batches in order, among them rows that stand for those that cannot be read; and all columns of the file."""
+
+    batches: Iterable[Batch | SourceRow]
+    columns: tuple[str, ...] | None
+
+
 @contextmanager
 def opened(stream: ByteStream, mapping: ColumnMapping | None) -> Iterator[Table]:
-    """The rows of a stream, while it is open; raises UnreadableInput when it is not Parquet at all.
+    """The rows of a stream, while it is open; raises UnreadableInput when it is not Parquet at all."""
+    with opened_batches(stream, mapping) as (batches, columns):
+        yield Table(_rows(batches), columns)
+
+
+@contextmanager
+def opened_batches(stream: ByteStream, mapping: ColumnMapping | None) -> Iterator[Batches]:
+    """The rows of a stream by batches, while it is open; raises UnreadableInput when it is not Parquet at all.
 
     The layout of a Parquet file stands at its end, so of one that ends early no row can be read: it is one rejection.
     """
@@ -40,9 +61,10 @@ def opened(stream: ByteStream, mapping: ColumnMapping | None) -> Iterator[Table]
             file = pq.ParquetFile(source)
             names = tuple(file.schema_arrow.names)
         except _DAMAGE as error:
-            yield Table([_damaged(stream, ":1", f"the layout at its end cannot be read, {shown(str(error))}")])
+            damage = _damaged(stream, ":1", f"the layout at its end cannot be read, {shown(str(error))}")
+            yield Batches([damage], None)
             return
-        yield Table(_rows(stream, file, _needed(complete_mapping(mapping, names), names)), names)
+        yield Batches(_batches(stream, file, _needed(complete_mapping(mapping, names), names)), names)
 
 
 @contextmanager
@@ -63,8 +85,16 @@ def _needed(mapping: ColumnMapping, names: tuple[str, ...]) -> list[str]:
     return [name for name in names if any(name in (asked, asked.partition(".")[0]) for asked in mapping.named())]
 
 
-def _rows(stream: ByteStream, file: Any, columns: list[str]) -> Iterator[SourceRow]:
-    """The rows, numbered from 1; a row group that cannot be read is one rejection, and the next one is tried."""
+def _rows(batches: Iterable[Batch | SourceRow]) -> Iterator[SourceRow]:
+    for batch in batches:
+        if isinstance(batch, Batch):
+            yield from batch_rows(batch.rows, range(batch.number, batch.number + batch.rows.num_rows))
+        else:
+            yield batch
+
+
+def _batches(stream: ByteStream, file: Any, columns: list[str]) -> Iterator[Batch | SourceRow]:
+    """The batches; a row group that cannot be read is one rejection, and the next one is tried."""
     total_rows = file.metadata.num_rows
     first = 1
     for group in range(file.num_row_groups):
@@ -81,25 +111,27 @@ def _rows(stream: ByteStream, file: Any, columns: list[str]) -> Iterator[SourceR
                 if number < first:
                     yield _damaged(stream, f":{number}", f"{first - number} rows are missing")
                 break
-            yield from _batch_rows(batch, number)
+            yield Batch(number, batch)
             number += batch.num_rows
             stream.report(number - 1, total_rows)
 
 
-def _batch_rows(batch: Any, number: int) -> Iterator[SourceRow]:
+def batch_rows(batch: Any, numbers: Sequence[int]) -> Iterator[SourceRow]:
+    """The rows of a record batch, each with its number in the file."""
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         if pa.types.is_timestamp(column.type) and column.type.unit == "ns":  # Python's datetimes hold microseconds
-            cut = pc.floor_temporal(column.view(pa.timestamp("ns")), unit="microsecond").cast(pa.timestamp("us"))
+            whole_us = pc.fill_null(column.view(pa.int64()), 0).to_numpy() // 1_000  # down, also before 1970
+            cut = pa.array(whole_us, mask=column.is_null().to_numpy(zero_copy_only=False))
             batch = batch.set_column(batch.schema.names.index(name), name, cut.view(pa.timestamp("us", column.type.tz)))
     try:
         rows = batch.to_pylist()
     except _DAMAGE:
         rows = [_row(batch, index) for index in range(batch.num_rows)]
     binary = [name for name, kind in zip(batch.schema.names, batch.schema.types, strict=True) if kind in _BINARY]
-    for index, row in enumerate(rows, number):
+    for number, row in zip(numbers, rows, strict=True):
         if binary and isinstance(row, dict):
             row.update({name: _decoded(row[name]) for name in binary})
-        yield SourceRow(f":{index}", row, row if isinstance(row, dict) else "")
+        yield SourceRow(f":{number}", row, row if isinstance(row, dict) else "")
 
 
 def _row(batch: Any, index: int) -> object:

@@ -69,9 +69,8 @@ def items_of(table: Table, options: RowOptions, place: str) -> Iterator[Item | R
     """
     shapes = _Shapes(options.mapping)
     if table.columns is not None:
-        shapes.mapping_of(table.columns)
-        if shapes.missing:
-            raise refuse_columns(shapes.missing, table.columns, place)
+        shapes.missing = set()
+        check_columns(table.columns, options, place)
     held: list[Item | Rejection] = []
     rows = iter(table.rows)
     while shapes.missing is None or shapes.missing:
@@ -84,6 +83,19 @@ def items_of(table: Table, options: RowOptions, place: str) -> Iterator[Item | R
     yield from held
     for row in rows:
         yield _item_of(row, shapes, options, place)
+
+
+def check_columns(columns: tuple[str, ...], options: RowOptions, place: str) -> None:
+    """Raise BadMapping when no column holds the time or one of the mapping does not occur."""
+    missing = missing_columns(complete_mapping(options.mapping, columns), columns)
+    if missing:
+        raise refuse_columns(missing, columns, place)
+
+
+def each_item_of(rows: Iterable[SourceRow], options: RowOptions, place: str) -> Iterator[Item | Rejection]:
+    """Each row as an item or a rejection, in order, judged by itself: one without a time is rejected like any other."""
+    shapes = _Shapes(options.mapping)
+    return (_item_of(row, shapes, options, place) for row in rows)
 
 
 def damaged(stream: ByteStream, where: str, raw: object) -> SourceRow:

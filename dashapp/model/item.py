@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from dashapp.model.time import EpochUs
 
@@ -35,3 +36,18 @@ class Item:
     source: str
     url: str | None = None
     scorer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one row that was sent: at least one of its tickers is new, all are known, or it cannot be taken.
+
+    `reason` and `message` say why it was rejected; a rejected row has no id that is known to be one. `revision` is a
+    version of the scores table that holds what was accepted.
+    """
+
+    status: Literal["accepted", "duplicate", "rejected"]
+    id: str | None = None
+    reason: str | None = None
+    message: str | None = None
+    revision: int = 0

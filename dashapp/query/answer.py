@@ -1,24 +1,21 @@
-"""Answers: a Series as the JSON body, table or CSV that users see; one source for the API and the command line."""
+"""Answers: a Series in the forms that users see, JSON, columns and CSV; one source for the API and the command line."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from typing import Any
 
-from dashapp.errors import BadRange
+from dashapp.errors import BadCursor, BadRange
 from dashapp.model.resolution import Resolution, end_us, floor_us, is_partial, progress_pct
 from dashapp.model.time import MAX_US, MIN_US, EpochUs, parse_iso, to_iso
-from dashapp.query.series import Series
+from dashapp.query import csv
+from dashapp.query.series import Asked, Series
+from dashapp.store.answers import BUCKETS
 
 # As many candles as a wide screen shows at three pixels each and a person can tell apart.
 DEFAULT_BUCKETS = 300
 
-CSV_COLUMNS = (
-    "ticker", "resolution", "timestamp", "open", "high", "low", "close", "count", "sum", "avg",
-    "positive", "neutral", "negative", "sources", "is_partial",
-)  # fmt: skip
+CSV_COLUMNS: tuple[str, ...] = tuple(BUCKETS.names)
 
 
 def default_range(resolution: Resolution, now_us: int) -> tuple[EpochUs, EpochUs]:
@@ -48,8 +45,25 @@ def range_of(resolution: Resolution, start: str | None, end: str | None, now_us:
     return begin, stop
 
 
+def open_range(start: str | None, end: str | None) -> tuple[EpochUs, EpochUs]:
+    """The range that `start` and `end` (ISO-8601) ask for, all of time where they are missing; raises BadTime, and
+    BadRange where start is not before end."""
+    begin = MIN_US if start is None else parse_iso(start, "start")
+    stop = EpochUs(MAX_US + 1) if end is None else parse_iso(end, "end")
+    if begin >= stop:
+        raise BadRange(f"start {start} is not before end {end}.", start=start, end=end)
+    return begin, stop
+
+
+def checked_limit(limit: int | None, *, default: int, most: int) -> int:
+    """How many rows a page holds; raises BadRange for fewer than one."""
+    if limit is not None and limit < 1:
+        raise BadRange(f"limit is {limit}; it must be at least 1.", limit=limit)
+    return min(default if limit is None else limit, most)
+
+
 def parse_cursor(cursor: str) -> EpochUs:
-    """The start of the page a cursor names; raises BadRange for what no answer ever gave."""
+    """The start of the page a cursor names; raises BadCursor for what no answer ever gave."""
     digits = cursor.removeprefix("s")
     if (
         cursor == digits
@@ -57,8 +71,24 @@ def parse_cursor(cursor: str) -> EpochUs:
         or not digits.removeprefix("-").isdigit()
         or len(digits) > 20
     ):
-        raise BadRange(f"cursor {cursor[:40]!r} is not one an answer gave as next_cursor.", cursor=cursor[:40])
+        raise BadCursor(f"cursor {cursor[:40]!r} is not one an answer gave as next_cursor.", cursor=cursor[:40])
     return EpochUs(int(digits))
+
+
+def page_start(cursor: str | None, start_us: EpochUs, end_us: EpochUs, *, from_start: bool) -> EpochUs:
+    """Where the page begins that a cursor asks for within a range: at its start without one.
+
+    `from_start` tells that the caller named the start, so that nothing may come before it. Raises BadCursor.
+    """
+    if cursor is None:
+        return start_us
+    begin = parse_cursor(cursor)
+    if begin >= end_us or (from_start and begin < start_us) or begin < MIN_US:
+        raise BadCursor(
+            f"cursor {cursor[:40]!r} does not lie in the range asked for; ask as for the page before it.",
+            cursor=cursor[:40],
+        )
+    return begin
 
 
 def buckets(series: Series, now_us: int) -> Iterator[dict[str, Any]]:
@@ -94,23 +124,66 @@ def timeseries(series: Series, now_us: int) -> dict[str, Any]:
     The bucket that holds `now_us` is `partial_bucket` (its progress is added by `with_progress`); all others are
     `buckets`. One that lies in the future stays among them, marked `is_partial`: nothing that is stored is left out.
     """
+    return {**rows_of(series, now_us), **range_and_scorer(series), **page_of(series)}
+
+
+def rows_of(series: Series, now_us: int) -> dict[str, Any]:
+    """The ticker, its buckets, and the one of them that is open or None."""
     rows = list(buckets(series, now_us))
     open_start = to_iso(floor_us(now_us, series.resolution))
     partial = next((row for row in rows if row["timestamp"] == open_start), None)
-    next_cursor = None
-    if series.has_more:
-        next_cursor = f"s{end_us(series.timestamp_us[-1], series.resolution)}"
     return {
         "ticker": series.ticker,
+        "buckets": [row for row in rows if row is not partial],
+        "partial_bucket": partial,
+    }
+
+
+def columns_of(series: Series, now_us: int) -> dict[str, Any]:
+    """The ticker and its buckets as arrays, ascending by `start_ms`: what a chart in a browser reads.
+
+    The first `closed` rows are closed, those after it are not over yet. `sources` numbers the lists in `source_sets`.
+    """
+    numbers: dict[tuple[str, ...], int] = {}
+    sources = [numbers.setdefault(tuple(each), len(numbers)) for each in series.sources]
+    return {
+        "ticker": series.ticker,
+        "closed": sum(not is_partial(start, series.resolution, now_us) for start in series.timestamp_us),
+        "start_ms": [start // 1_000 for start in series.timestamp_us],
+        "open": series.open,
+        "high": series.high,
+        "low": series.low,
+        "close": series.close,
+        "count": series.count,
+        "sum": series.sum,
+        "avg": series.avg,
+        "positive": series.positive,
+        "neutral": series.neutral,
+        "negative": series.negative,
+        "revisions": series.revision,
+        "sources": sources,
+        "source_sets": list(numbers),
+    }
+
+
+def range_and_scorer(series: Series | Asked) -> dict[str, Any]:
+    """What all series of an answer share."""
+    return {
         "resolution": series.resolution.name,
         "scorer": series.scorer,
         "start": to_iso(min(series.start_us, MAX_US)),
         "end": to_iso(min(series.end_us, MAX_US)),
-        "buckets": [row for row in rows if row is not partial],
-        "partial_bucket": partial,
-        "next_cursor": next_cursor,
-        "has_more": series.has_more,
     }
+
+
+def page_of(series: Series) -> dict[str, Any]:
+    """Whether the limit cut the series, and the cursor that goes on after it."""
+    return {"next_cursor": next_cursor(series), "has_more": series.has_more}
+
+
+def next_cursor(series: Series) -> str | None:
+    """The cursor of the page after this one; None when there is none."""
+    return f"s{end_us(series.timestamp_us[-1], series.resolution)}" if series.has_more else None
 
 
 def with_progress(body: dict[str, Any], resolution: Resolution, now_us: int) -> dict[str, Any]:
@@ -125,20 +198,26 @@ def with_progress(body: dict[str, Any], resolution: Resolution, now_us: int) -> 
     return {**body, "partial_bucket": {**body["partial_bucket"], **progress}}
 
 
+def table_of(series: Series, now_us: int) -> dict[str, list[Any]]:
+    """The buckets as the columns of BUCKETS, times in microseconds."""
+    rows = len(series.timestamp_us)
+    return {
+        "ticker": [series.ticker] * rows,
+        "resolution": [series.resolution.name] * rows,
+        "timestamp": series.timestamp_us,
+        **{name: getattr(series, name) for name in CSV_COLUMNS if name in Series.__slots__ and name not in _SHARED},
+        "is_partial": [is_partial(start, series.resolution, now_us) for start in series.timestamp_us],
+    }
+
+
+_SHARED = ("ticker", "resolution")
+
+
 def to_csv(series: Series, now_us: int) -> str:
     """The buckets as CSV with CSV_COLUMNS and a header; several sources are joined by a semicolon."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
-    writer.writerows(_csv_row(row) for row in buckets(series, now_us))
-    return out.getvalue()
+    return csv.header(CSV_COLUMNS) + csv_lines(series, now_us)
 
 
-def _csv_row(row: dict[str, Any]) -> list[Any]:
-    flat = {
-        **row,
-        **row["label_counts"],
-        "sources": ";".join(row["sources"]),
-        "is_partial": str(row["is_partial"]).lower(),
-    }
-    return [flat[name] for name in CSV_COLUMNS]
+def csv_lines(series: Series, now_us: int) -> str:
+    """The lines of `to_csv` without the header."""
+    return csv.lines(table_of(series, now_us), CSV_COLUMNS, frozenset({"timestamp"}))

@@ -16,7 +16,7 @@ import os
 import shutil
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -178,6 +178,50 @@ class ResponseCache:
             with self._guard:
                 del self._under_way[key]
         return self._counted(body, hit=held is not None)
+
+    def get_or_compute_many(
+        self, keys: Sequence[str], compute: Callable[[list[str]], Mapping[str, bytes]]
+    ) -> tuple[list[bytes], int]:
+        """The answers kept under these keys, in their order, and how many were there already.
+
+        All that are missing are asked of `compute` in one call. Threads that want the same ones share it; another
+        process may compute them at the same time.
+        """
+        found = {key: self._read(key) for key in keys}
+        missing = [key for key, body in found.items() if body is None]
+        if missing:
+            with self._guard:
+                waits = {key: self._under_way[key] for key in missing if key in self._under_way}
+                leads: dict[str, Future[bytes]] = {key: Future() for key in missing if key not in waits}
+                self._under_way |= leads
+            if leads:
+                found |= self._lead(leads, compute)
+            found |= {key: answer.result() for key, answer in waits.items()}
+            missing = list(leads)
+        with self._guard:
+            self._misses += len(missing)
+            self._hits += len(found) - len(missing)
+        bodies = {key: body for key, body in found.items() if body is not None}
+        return [bodies[key] for key in keys], len(found) - len(missing)
+
+    def _lead(
+        self, leads: Mapping[str, Future[bytes]], compute: Callable[[list[str]], Mapping[str, bytes]]
+    ) -> Mapping[str, bytes]:
+        try:
+            bodies = compute(list(leads))
+            for key, answer in leads.items():
+                self._write(key, bodies[key])
+                answer.set_result(bodies[key])
+        except BaseException as error:
+            for answer in leads.values():
+                if not answer.done():
+                    answer.set_exception(error)
+            raise
+        finally:
+            with self._guard:
+                for key in leads:
+                    del self._under_way[key]
+        return bodies
 
     def stats(self) -> CacheStats:
         """How well the cache does, and how full it is."""

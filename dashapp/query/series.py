@@ -166,7 +166,9 @@ class SeriesReader:
         self.require(view, tickers, chosen)
         first_us, stop_us = ceil_us(start_us, resolution), ceil_us(end_us, resolution)
         stamps = self._stamps.of(view, tickers, chosen, resolution, first_us, stop_us)
-        limit = bound if limit is None else min(limit, bound)
+        # A limit that nothing can reach is no other question than none.
+        most = max(1, (stop_us - first_us) // resolution.width_us)
+        limit = min(bound if limit is None else limit, bound, most)
         return Asked(view, tuple(tickers), chosen, resolution, first_us, stop_us, limit, tuple(stamps))
 
     def require(self, view: View, tickers: Sequence[str], scorer: str) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from dashapp.errors import CommitConflict
+from dashapp.errors import CommitConflict, UsageError
 from dashapp.store.buckets import Written
 from dashapp.store.fold import Delta, Fold, by_period, fold_few
 from dashapp.store.locks import exclusive
@@ -58,7 +58,12 @@ def rollup(store: Store, *, full: bool = False) -> RollupResult:
 
 
 def rollup_every(store: Store, seconds: float, stop: threading.Event, report: Callable[[RollupResult], None]) -> None:
-    """Roll up, wait, and again until `stop` is set; raises what a rollup raises."""
+    """Roll up, wait, and again until `stop` is set.
+
+    Raises UsageError for a pause that is none, or longer than can be waited, and what a rollup raises.
+    """
+    if not 0 < seconds <= threading.TIMEOUT_MAX:
+        raise UsageError(f"The pause between rollups is {seconds:g} s; it must be longer than 0 and finite.")
     while not stop.is_set():
         report(rollup(store))
         stop.wait(seconds)

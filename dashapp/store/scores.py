@@ -183,6 +183,11 @@ def join_scores(tables: Sequence[pa.Table]) -> pa.Table:
     return pa.concat_tables(tables) if tables else SCORE_INPUT_SCHEMA.empty_table()
 
 
+def take_scores(scores: pa.Table, rows: NDArray[np.int64]) -> pa.Table:
+    """These rows, in this order."""
+    return scores.take(pa.array(rows))
+
+
 def _repeated(rows: pa.Table, keys: Keys) -> NDArray[np.bool_]:
     """Which rows repeat the identity of an earlier row of the same batch."""
     repeated = np.zeros(len(keys), dtype=np.bool_)

@@ -1,0 +1,61 @@
+"""The documentation of the API at /api/docs: Swagger UI out of a package, so that nothing comes from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from functools import lru_cache
+from importlib.metadata import version
+from importlib.resources import files
+
+from fastapi import APIRouter, Request, Response
+from fastapi.openapi.docs import get_swagger_ui_html
+from starlette.exceptions import HTTPException
+
+from dashapp.api.desk import get
+
+OPENAPI_URL = "/api/openapi.json"
+
+_PACKAGE = "fastapi_swagger"
+_TYPES = {
+    "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
+    "swagger-ui.css": "text/css; charset=utf-8",
+    "favicon-32x32.png": "image/png",
+}
+# Without null it would show a badge that asks a server on the internet.
+_PARAMETERS = {"validatorUrl": None, "displayRequestDuration": True, "defaultModelsExpandDepth": 0}
+
+
+def add_routes(router: APIRouter) -> None:
+    """Adds the page and what it needs."""
+
+    @get(router, "/api/docs", include_in_schema=False)
+    async def page(request: Request) -> Response:
+        title = f"{request.app.title} API"
+        urls = {name: f"/api/docs/{name}?v={_version()}" for name in _TYPES}
+        return get_swagger_ui_html(
+            openapi_url=OPENAPI_URL,
+            title=title,
+            swagger_js_url=urls["swagger-ui-bundle.js"],
+            swagger_css_url=urls["swagger-ui.css"],
+            swagger_favicon_url=urls["favicon-32x32.png"],
+            swagger_ui_parameters=_PARAMETERS,
+        )
+
+    @get(router, "/api/docs/{name}", include_in_schema=False)
+    async def part(name: str) -> Response:
+        if name not in _TYPES:
+            raise HTTPException(404, "there is no such file")
+        body = await asyncio.to_thread(_packed, name)
+        headers = {"Content-Encoding": "gzip", "Cache-Control": "public, max-age=31536000, immutable"}
+        return Response(body, media_type=_TYPES[name], headers=headers)
+
+
+@lru_cache
+def _packed(name: str) -> bytes:
+    """The file, packed with gzip, which every browser takes."""
+    return gzip.compress((files(_PACKAGE) / "resources" / name).read_bytes(), 6, mtime=0)
+
+
+def _version() -> str:
+    return version("fastapi-swagger")

@@ -1,0 +1,284 @@
+"""Metrics in the form Prometheus reads, at /metrics: of this process, and of the store it serves.
+
+What happens in the API is counted as it happens. What others count (the writer of pushed items, the cache, the live
+sources) is asked of them when Prometheus asks.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
+
+from fastapi import APIRouter, Response
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
+from prometheus_client.registry import Collector
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dashapp.api.desk import Desk, get
+from dashapp.errors import StoreError
+from dashapp.model.time import US_PER_SECOND
+from dashapp.query.cache import ResponseCache
+from dashapp.query.series import SeriesReader
+
+# Around the promises: 3 ms for what is kept, 8 ms for a series, 20 ms for ten.
+_REQUEST_BUCKETS_S = (0.001, 0.002, 0.003, 0.005, 0.008, 0.012, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+# Around the promises: 150 ms for half of the events, 250 ms for 95 of 100, 1 s where too many listen.
+_STREAM_BUCKETS_S = (0.025, 0.05, 0.1, 0.125, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1, 2.5, 5, 30)
+
+# The route of requests that no route of the API took, so that their paths make no series of their own.
+_OTHER = "other"
+
+
+class WriterCounts(Protocol):
+    """What a writer of pushed items has done since it was started."""
+
+    @property
+    def commits(self) -> int: ...
+    @property
+    def commit_seconds(self) -> float: ...
+    @property
+    def accepted(self) -> int: ...
+    @property
+    def duplicates(self) -> int: ...
+    @property
+    def rejected(self) -> int: ...
+    @property
+    def scores(self) -> int: ...
+    @property
+    def waiting_scores(self) -> int: ...
+
+
+class SourceHealth(Protocol):
+    """How a live source is; counts are since its process was started."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def last_success_us(self) -> int | None: ...
+    @property
+    def lag_s(self) -> float | None: ...
+    @property
+    def failures(self) -> int: ...
+    @property
+    def consecutive_failures(self) -> int: ...
+    @property
+    def accepted(self) -> int: ...
+
+
+class Metrics:
+    """All metrics of one server process; safe for use by several threads."""
+
+    def __init__(
+        self,
+        reader: SeriesReader,
+        cache: ResponseCache,
+        *,
+        writer: Callable[[], WriterCounts] | None = None,
+        sources: Callable[[], Iterable[SourceHealth]] | None = None,
+    ) -> None:
+        self._registry = registry = CollectorRegistry()
+        self.request_seconds = Histogram(
+            "tickertone_http_request_seconds",
+            "From a request to the end of its answer, for a stream to its beginning.",
+            ("method", "route", "status"),
+            buckets=_REQUEST_BUCKETS_S,
+            registry=registry,
+        )
+        self.stream_clients = Gauge("tickertone_stream_clients", "Streams that are open.", registry=registry)
+        self.stream_refused = Counter(
+            "tickertone_stream_refused", "Streams refused since too many are open.", registry=registry
+        )
+        self.stream_events = Counter(
+            "tickertone_stream_events", "Events sent to streams.", ("event",), registry=registry
+        )
+        self.stream_latency_seconds = Histogram(
+            "tickertone_stream_latency_seconds",
+            "From the acceptance of an item to the sending of the event it caused.",
+            buckets=_STREAM_BUCKETS_S,
+            registry=registry,
+        )
+        registry.register(_StoreCollector(reader))
+        registry.register(_CacheCollector(cache))
+        if writer is not None:
+            registry.register(_WriterCollector(writer))
+        if sources is not None:
+            registry.register(_SourceCollector(sources))
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        GCCollector(registry=registry)
+
+    def exposition(self) -> bytes:
+        """All metrics as text; asks the store, so it belongs into a thread."""
+        return generate_latest(self._registry)
+
+
+class RequestMetrics:
+    """ASGI middleware that measures requests."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began_s = time.perf_counter()
+        status = 503  # what is told when a handler fails in a way nobody foresaw
+        is_told = False
+
+        def tell() -> None:
+            nonlocal is_told
+            is_told = True
+            path = getattr(scope.get("route"), "path", "")
+            route = path if path.startswith(("/api/v2/", "/healthz", "/readyz", "/metrics")) else _OTHER
+            labels = (scope["method"] if route != _OTHER else _OTHER, route, str(status))
+            self._metrics.request_seconds.labels(*labels).observe(time.perf_counter() - began_s)
+
+        async def watch(message: Message) -> None:
+            nonlocal status
+            await send(message)
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                if _is_stream(message):
+                    tell()
+
+        try:
+            await self._app(scope, receive, watch)
+        finally:
+            if not is_told:
+                tell()
+
+
+def add_routes(router: APIRouter, desk: Desk, metrics: Metrics) -> None:
+    """Adds the route Prometheus asks."""
+
+    @get(
+        router,
+        "/metrics",
+        tags=["health"],
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    )
+    async def show_metrics() -> Response:
+        """Metrics in the text form of Prometheus."""
+        body = await desk.call(metrics.exposition)
+        return Response(body, headers={"Content-Type": CONTENT_TYPE_LATEST, "Cache-Control": "no-store"})
+
+
+def _is_stream(message: Message) -> bool:
+    return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in message["headers"])
+
+
+class _StoreCollector(Collector):
+    def __init__(self, reader: SeriesReader) -> None:
+        self._reader = reader
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing, which keeps the registry from asking the store when this is registered."""
+        return iter(())
+
+    def collect(self) -> Iterator[Metric]:
+        """The state of the store."""
+        try:
+            view = self._reader.view()
+        except StoreError:
+            yield GaugeMetricFamily("tickertone_store_up", "Whether the store can be read.", 0)
+            return
+        waiting = sum(file.rows for file in view.tail_files) if view.tail_rows is None else view.tail_rows.num_rows
+        yield GaugeMetricFamily("tickertone_store_up", "Whether the store can be read.", 1)
+        yield GaugeMetricFamily("tickertone_store_revision", "Version of the scores table.", view.revision)
+        yield GaugeMetricFamily("tickertone_rollup_revision", "Version of scores the buckets count up to.", view.seen)
+        yield GaugeMetricFamily(
+            "tickertone_rollup_lag_revisions",
+            "Versions of scores the rollup has not counted.",
+            view.revision - view.seen,
+        )
+        yield GaugeMetricFamily("tickertone_rollup_lag_scores", "Scores that wait for the rollup.", waiting)
+
+
+class _CacheCollector(Collector):
+    def __init__(self, cache: ResponseCache) -> None:
+        self._cache = cache
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing; see the store's."""
+        return iter(())
+
+    def collect(self) -> Iterator[Metric]:
+        """The state of the cache."""
+        stats = self._cache.stats()
+        asked = CounterMetricFamily("tickertone_cache_requests", "Answers asked of the cache.", labels=["outcome"])
+        asked.add_metric(["hit"], stats.hits)
+        asked.add_metric(["miss"], stats.misses)
+        yield asked
+        total = stats.hits + stats.misses
+        yield GaugeMetricFamily(
+            "tickertone_cache_hit_ratio",
+            "Hits among all that was asked of the cache.",
+            stats.hits / total if total else 0,
+        )
+        yield GaugeMetricFamily("tickertone_cache_entries", "Answers in the cache.", stats.entries)
+        yield GaugeMetricFamily("tickertone_cache_bytes", "Size of the cache on disk.", stats.size_bytes)
+
+
+class _WriterCollector(Collector):
+    def __init__(self, counts: Callable[[], WriterCounts]) -> None:
+        self._counts = counts
+
+    def collect(self) -> Iterator[Metric]:
+        """What was pushed."""
+        counts = self._counts()
+        items = CounterMetricFamily("tickertone_ingest_items", "Items pushed to this process.", labels=["outcome"])
+        items.add_metric(["accepted"], counts.accepted)
+        items.add_metric(["duplicate"], counts.duplicates)
+        items.add_metric(["rejected"], counts.rejected)
+        yield items
+        yield CounterMetricFamily("tickertone_ingest_scores", "Scores that pushed items brought.", counts.scores)
+        yield GaugeMetricFamily(
+            "tickertone_ingest_waiting_scores", "Scores that wait for a commit.", counts.waiting_scores
+        )
+        yield SummaryMetricFamily(
+            "tickertone_commit_seconds", "Commits of pushed items.", counts.commits, counts.commit_seconds
+        )
+
+
+class _SourceCollector(Collector):
+    def __init__(self, sources: Callable[[], Iterable[SourceHealth]]) -> None:
+        self._sources = sources
+
+    def collect(self) -> Iterator[Metric]:
+        """How the live sources are."""
+        success = GaugeMetricFamily(
+            "tickertone_source_last_success_timestamp_seconds", "Last good answer of a live source.", labels=["source"]
+        )
+        lag = GaugeMetricFamily(
+            "tickertone_source_lag_seconds", "Age of a source's newest item when it was stored.", labels=["source"]
+        )
+        failing = GaugeMetricFamily(
+            "tickertone_source_consecutive_failures", "Failures since the last good answer.", labels=["source"]
+        )
+        failures = CounterMetricFamily("tickertone_source_failures", "Failures of a live source.", labels=["source"])
+        accepted = CounterMetricFamily("tickertone_source_items", "Items accepted from a source.", labels=["source"])
+        for source in self._sources():
+            if source.last_success_us is not None:
+                success.add_metric([source.name], source.last_success_us / US_PER_SECOND)
+            if source.lag_s is not None:
+                lag.add_metric([source.name], source.lag_s)
+            failing.add_metric([source.name], source.consecutive_failures)
+            failures.add_metric([source.name], source.failures)
+            accepted.add_metric([source.name], source.accepted)
+        yield from (success, lag, failing, failures, accepted)

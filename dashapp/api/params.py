@@ -1,0 +1,125 @@
+"""Parameters: what routes take, as the OpenAPI document shows it, and the check that nothing else is asked for.
+
+All of them come in as texts and are parsed by the functions that know what they mean, whose errors say what is wrong.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Path, Query, Request
+from pydantic import WithJsonSchema
+
+from dashapp.errors import BadParameter, BadRange
+from dashapp.model.resolution import RESOLUTIONS
+from dashapp.model.ticker import MAX_TICKER_CHARS, normalise_ticker
+
+MAX_TICKERS = 50
+
+_LONGEST_TICKER = MAX_TICKER_CHARS + 2  # with a ^ or $ before it
+_MAX_CHARS = {"tickers": MAX_TICKERS * (_LONGEST_TICKER + 1), "cursor": 4_300}
+_MOST_CHARS = 128
+_MAX_LIMIT_DIGITS = 9
+
+_TICKER = {"type": "string", "pattern": r"^\$?\^?[A-Za-z0-9]+([.:/=_-][A-Za-z0-9]+)*$", "maxLength": MAX_TICKER_CHARS}
+_TIME = {"type": "string", "format": "date-time", "maxLength": _MOST_CHARS}
+
+
+RESOLUTION = WithJsonSchema({"type": "string", "enum": [each.name for each in RESOLUTIONS]})
+
+TickerInPath = Annotated[
+    str, WithJsonSchema(_TICKER), Path(description="The symbol, in any case: AAPL, BRK.B, BTC/USD")
+]
+TickerAsked = Annotated[str, WithJsonSchema(_TICKER), Query(description="The symbol, in any case")]
+TickersAsked = Annotated[
+    str,
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": _MAX_CHARS["tickers"]}),
+    Query(description=f"Up to {MAX_TICKERS} symbols joined by commas", examples=["AAPL,MSFT"]),
+]
+TickersOrAll = Annotated[
+    str | None,
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": _MAX_CHARS["tickers"]}),
+    Query(description=f"Up to {MAX_TICKERS} symbols joined by commas; all tickers without"),
+]
+ResolutionAsked = Annotated[str, RESOLUTION, Query(description="The width of the buckets")]
+PrefixAsked = Annotated[
+    str,
+    WithJsonSchema({"type": "string", "maxLength": _MOST_CHARS}),
+    Query(description="The beginning of the symbol, in any case"),
+]
+StartAsked = Annotated[
+    str | None,
+    WithJsonSchema(_TIME),
+    Query(description="From this time on, ISO-8601 with Z or an offset (its + is %2B), or a date alone"),
+]
+EndAsked = Annotated[str | None, WithJsonSchema(_TIME), Query(description="Up to and without this time")]
+LimitAsked = Annotated[
+    str | None,
+    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 10**_MAX_LIMIT_DIGITS - 1}),
+    Query(description="Most rows of the answer; there may be a lower bound, which `has_more` tells of"),
+]
+CursorAsked = Annotated[
+    str | None,
+    WithJsonSchema({"type": "string", "pattern": r"^[sit][A-Za-z0-9._:/=^-]*$", "maxLength": _MAX_CHARS["cursor"]}),
+    Query(description="`next_cursor` of the page before; all else as for that one"),
+]
+ScorerAsked = Annotated[
+    str | None,
+    WithJsonSchema({"type": "string", "maxLength": _MOST_CHARS}),
+    Query(description="name@version; the store's default without"),
+]
+
+
+FORM_TEXT = "The form of the answer; what Accept says without"
+
+
+def one_of(*names: str) -> WithJsonSchema:
+    """The schema of a parameter that has one of these values."""
+    return WithJsonSchema({"type": "string", "enum": list(names)})
+
+
+async def only_what_is_known(request: Request) -> None:
+    """Raises BadParameter for a query that the route would not understand in full.
+
+    An unknown name is most often a misspelt one, and the answer to another question is worse than none.
+    """
+    known = {field.alias for field in request.scope["route"].dependant.query_params}
+    seen = set()
+    for name, value in request.query_params.multi_items():
+        shown = name[:40]
+        if name not in known:
+            raise BadParameter(
+                f"parameter {shown!r} is unknown here. Known ones: {', '.join(sorted(known)) or 'none'}.",
+                parameter=shown,
+                valid=sorted(known),
+            )
+        if name in seen:
+            raise BadParameter(f"parameter {name} is given more than once.", parameter=name)
+        seen.add(name)
+        most = _MAX_CHARS.get(name, _MOST_CHARS)
+        if len(value) > most:
+            raise BadParameter(f"parameter {name} is {len(value)} characters long; at most {most}.", parameter=name)
+        if any(ord(char) < 32 or 127 <= ord(char) < 160 for char in value):
+            raise BadParameter(f"parameter {name} holds control characters.", parameter=name)
+
+
+def parse_tickers(text: str) -> tuple[str, ...]:
+    """The symbols of a list, each once, in its order; raises BadTicker, and BadRange for more than MAX_TICKERS."""
+    tickers = tuple(dict.fromkeys(normalise_ticker(part) for part in text.split(",")))
+    if len(tickers) > MAX_TICKERS:
+        raise BadRange(
+            f"{len(tickers)} tickers are asked for at once; at most {MAX_TICKERS}.",
+            tickers=len(tickers),
+            limit=MAX_TICKERS,
+        )
+    return tickers
+
+
+def parse_limit(text: str | None) -> int | None:
+    """The number; raises BadRange for what is none."""
+    if text is None:
+        return None
+    if not text.isascii() or not text.isdigit() or len(text) > _MAX_LIMIT_DIGITS:
+        most = 10**_MAX_LIMIT_DIGITS - 1
+        raise BadRange(f"limit {text[:40]!r} is not a whole number from 1 to {most}.", limit=text[:40])
+    return int(text)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,7 +17,11 @@ from dashapp.model.resolution import RESOLUTIONS, Resolution
 from dashapp.model.score import Score, ScoreE6
 from dashapp.model.time import MAX_US, MIN_US, EpochUs
 from dashapp.query.series import SeriesReader
+from dashapp.rollup import job as job_module
 from dashapp.rollup.verify import Verification, verify
+from dashapp.store import merge as merge_module
+from dashapp.store import reader as reader_module
+from dashapp.store import scores as scores_module
 from dashapp.store.reader import SOURCE_SEPARATOR, Reader
 from dashapp.store.schema import BUCKET_ROW_SCHEMA
 from dashapp.store.scores import scores_to_arrow
@@ -36,6 +42,19 @@ DAY_US = 24 * HOUR_US
 def examples(per_hundred: int) -> settings:
     """Hypothesis settings for a test whose examples are dear: so many of each hundred that the profile asks for."""
     return settings(max_examples=max(1, settings.default.max_examples * per_hundred // 100))
+
+
+@contextmanager
+def nothing_is_few() -> Iterator[None]:
+    """The ways of the product that are meant for many rows, for few rows, too: both must come to the same."""
+    with (
+        mock.patch.object(scores_module, "_FEW_ROWS", 0),
+        mock.patch.object(merge_module, "_FEW_ROWS", 0),
+        mock.patch.object(job_module, "_FEW_SCORES", 0),
+        mock.patch.object(job_module, "_PORTION_ROWS", 3),
+        mock.patch.object(reader_module, "TAIL_ROWS_IN_MEMORY", 0),
+    ):
+        yield
 
 
 def open_store(folder: Path) -> Store:

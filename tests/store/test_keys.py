@@ -193,3 +193,16 @@ def test_two_writers_that_take_turns_each_know_what_the_other_stored(tmp_path: P
         assert append(writer, scores[number : number + 5]) == [False] * 5
         assert append(other, scores[: number + 5]) == [True] * (number + 5)
     assert len(stored_scores(first)) == 60
+
+
+@pytest.mark.parametrize("rows", [3, 1_000, 1_001])
+def test_few_rows_and_many_get_the_same_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+    # Few are hashed in Python, many in DuckDB; what one stored the other must know.
+    scores = [
+        score(f"ü😀{number}", number, 0, ticker=f"T{number % 7}", scorer=f"s@{number % 3}") for number in range(rows)
+    ]
+    assert append(open_store(tmp_path), scores) == [False] * rows
+    for few_rows in (0, 10_000):
+        monkeypatch.setattr(scores_module, "_FEW_ROWS", few_rows)
+        assert append(open_store(tmp_path), scores) == [True] * rows
+    assert len(stored_scores(open_store(tmp_path))) == rows

@@ -24,6 +24,7 @@ from tests.stores import (
     DAY_US,
     append,
     expected_buckets,
+    nothing_is_few,
     open_store,
     plant,
     same_day_scores,
@@ -114,16 +115,14 @@ def test_scores_from_several_commits_on_one_date_open_and_close_by_time_not_by_c
     assert (bucket["open"], bucket["close"]) == ((100, "b", 2), (900, "y", 4))
 
 
-def test_a_large_fold_and_a_small_one_give_the_same_buckets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_fold_and_a_small_one_give_the_same_buckets(tmp_path: Path) -> None:
     """Few scores are folded in one query, many month by month and in portions; both ways must agree."""
     small, large = open_store(tmp_path / "small"), open_store(tmp_path / "large")
     for batch in batches(70):
         append(small, batch)
         append(large, batch)
         rollup(small)
-        with monkeypatch.context() as patch:
-            patch.setattr(job, "_FEW_SCORES", 0)
-            patch.setattr(job, "_PORTION_ROWS", 7)
+        with nothing_is_few():
             rollup(large)
         assert without_tail(small) == without_tail(large) == expected_buckets(small)
 

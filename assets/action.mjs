@@ -7,15 +7,17 @@ export function fromButton(button) {
   const { action, ticker, resolution, preset, start, end } = button.dataset;
   if (action === "remove") return { kind: "remove", ticker };
   if (action === "resolution") return { kind: "resolution", name: resolution };
+  if (action === "average") return { kind: "average" };
   if (action === "coarser") return { kind: "coarser", name: resolution };
   if (action === "preset") return { kind: "preset", name: preset };
   if (action === "range") return { kind: "offer", start_ms: Number(start), end_ms: Number(end) };
   return null;
 }
 
-/** The action of a key: 1 to 8 choose the resolution, unless the user is typing. */
+/** The action of a key, unless the user is typing: 1 to 8 choose the resolution, a shows or hides the averages. */
 export function fromKey(event, table) {
   if (!event || event.altKey || event.ctrlKey || event.metaKey || event.repeat || isTyping(event)) return null;
+  if (event.key === "a") return { kind: "average" };
   const chosen = /^[1-9]$/.test(event.key) && table.resolutions[Number(event.key) - 1];
   return chosen ? { kind: "resolution", name: chosen.name } : null;
 }

@@ -24,7 +24,7 @@ export function figures(hover, figure) {
     ["H", signed(candles.high[at]), tone],
     ["L", signed(candles.low[at]), tone],
     ["C", signed(close), tone],
-    ["avg", signed(candles.customdata[at][AVG]), "plain"],
+    ["avg", signed(candles.customdata[at][AVG]), "average"],
     ["n", candles.customdata[at][COUNT].toLocaleString("en-US"), "plain"],
   ];
 }

@@ -2,6 +2,7 @@
 // decided in the modules beside, which know nothing of Dash.
 
 import * as action from "./action.mjs";
+import * as average from "./average.mjs";
 import * as chart from "./chart.mjs";
 import * as clock from "./clock.mjs";
 import * as theme from "./theme.mjs";
@@ -59,7 +60,10 @@ const dash = {
   },
 
   press(event, table) {
-    return action.fromKey(event, table) ?? asIs();
+    const asked = action.fromKey(event, table);
+    if (asked?.kind !== "average") return asked ?? asIs();
+    average.toggle();
+    return asIs();
   },
 
   set_look(clicks) {
@@ -145,7 +149,8 @@ function listen() {
   document.addEventListener("click", (event) => {
     const button = event.target.closest?.("[data-action]");
     const asked = button && action.fromButton(button);
-    if (asked) act(asked);
+    if (asked?.kind === "average") average.toggle();
+    else if (asked) act(asked);
     // Plotly lays a sheet over the page while a button is down, so there is no dblclick; but it counts the clicks.
     if (event.detail === 2 && event.target.closest?.(".nsewdrag")) act({ kind: "preset", name: "fit" });
     const span = document.getElementById("span");

@@ -5,18 +5,35 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 
 from dashapp import __version__, config
 from dashapp.api import problems
+from dashapp.api.hub import Hub
+from dashapp.api.items import build_items_router
+from dashapp.api.metrics import Metrics, RequestMetrics
 from dashapp.api.routes import build_router
+from dashapp.api.stream import build_stream_router
+from dashapp.api.termination import on_termination
 from dashapp.clock import now_us
-from dashapp.ingest.scoring.scorer import DEFAULT_SCORER_IDENTITY
+from dashapp.ingest.health import read_health
+from dashapp.ingest.scoring.scorer import DEFAULT_SCORER_IDENTITY, load_scorer
+from dashapp.ingest.sources.push import read_push
+from dashapp.ingest.writer import ItemWriter
 from dashapp.query.cache import ResponseCache
 from dashapp.query.series import SeriesReader
+from dashapp.rollup.live import Live
+from dashapp.store.apikeys import ApiKeys
+from dashapp.store.follow import Follower
 from dashapp.store.store import Store
 from dashapp.web.app import build_app
+
+# Reading and scoring hold the interpreter, so more threads would not do more; two let a short push pass a long one.
+PUSH_THREADS = 2
+# What readers of the stream missed is asked of the store beside all queries, so that neither waits for the other.
+STREAM_THREADS = 2
 
 
 def build(settings: config.Settings) -> FastAPI:
@@ -25,10 +42,37 @@ def build(settings: config.Settings) -> FastAPI:
     reader = SeriesReader.over(store, settings, preferred_scorer=DEFAULT_SCORER_IDENTITY)
     cache = ResponseCache(store.data_dir / "cache", size_bytes=settings.cache_size_bytes)
     pool = ThreadPoolExecutor(settings.query_threads, thread_name_prefix="query")
+    live = Live(
+        Follower(store, reader.reader, timeout_ms=settings.query_timeout_ms),
+        now_us,
+        poll_ms=settings.live_poll_ms,
+        replay_max_rows=settings.live_replay_max_rows,
+    )
+    stream_pool = ThreadPoolExecutor(STREAM_THREADS, thread_name_prefix="stream")
+    writer = ItemWriter(settings, load_scorer(), now_us=now_us, on_commit=lambda _: live.wake())
+    push_pool = ThreadPoolExecutor(PUSH_THREADS, thread_name_prefix="push")
+    metrics = Metrics(reader, cache, writer=writer.counts, sources=partial(read_health, store.data_dir))
+    hub = Hub(
+        live,
+        now_us,
+        reader.scorer,
+        stream_pool,
+        metrics,
+        max_connections=settings.live_max_connections,
+        heartbeat_s=settings.live_heartbeat_s,
+    )
+    read_rows = partial(read_push, max_items=settings.push_max_items, max_scores=settings.push_queue_scores)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
+        writer.start()
+        hub.start()
+        with on_termination(hub.end_soon):
+            yield
+        await hub.stop()
+        stream_pool.shutdown(wait=False, cancel_futures=True)
+        push_pool.shutdown(wait=True, cancel_futures=True)
+        writer.close()
         pool.shutdown(wait=True, cancel_futures=True)
         cache.close()
         store.close()
@@ -42,7 +86,10 @@ def build(settings: config.Settings) -> FastAPI:
         openapi_url="/api/openapi.json",
     )
     problems.install(server)
-    server.include_router(build_router(reader, cache, pool, now_us))
+    server.add_middleware(RequestMetrics, metrics=metrics)
+    server.include_router(build_router(reader, cache, pool, now_us, metrics))
+    server.include_router(build_items_router(writer, read_rows, ApiKeys(store.data_dir), settings, push_pool))
+    server.include_router(build_stream_router(hub, reader.scorer, stream_pool))
     problems.add_not_found(server)
     build_app(server, reader, cache, pool, now_us, simulated=store.is_simulated)
     return server

@@ -30,19 +30,23 @@ from dashapp.clock import now_us
 from dashapp.config import Settings
 from dashapp.errors import BadTime, TickertoneError, UsageError
 from dashapp.ingest.columns import RowOptions, parse_mapping
+from dashapp.ingest.health import SourceHealth
 from dashapp.ingest.rejects import Rejection
 from dashapp.ingest.scoring.scorer import DEFAULT_SCORER_IDENTITY, load_scorer
 from dashapp.ingest.service import Ingest, IngestSummary
-from dashapp.ingest.sources.file import read_file
+from dashapp.ingest.sources.columnar import Columns
+from dashapp.ingest.sources.file import read_columns
 from dashapp.ingest.sources.simulated import load_feed
 from dashapp.model.item import Item
 from dashapp.model.resolution import parse_resolution
 from dashapp.model.score import label_of, quantise
 from dashapp.model.ticker import normalise_ticker
+from dashapp.model.time import to_iso
 from dashapp.query import answer
 from dashapp.query.series import SeriesReader
 from dashapp.rollup.job import RollupResult, rollup, rollup_every
 from dashapp.rollup.verify import verify
+from dashapp.store.apikeys import ApiKey, ApiKeys
 from dashapp.store.reader import Reader
 from dashapp.store.store import Store
 
@@ -115,6 +119,9 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--scorer", metavar="NAME", help="scorer for rows that come without a score")
     sub.add_argument("--batch-rows", dest="ingest_batch_rows", type=int, metavar="N", help="scores in one commit")
 
+    sub = command("feed", feed, "Poll the live sources that the settings choose, until stopped.")
+    sub.add_argument("--once", action="store_true", help="bring each source up to date and end; 1 when all failed")
+
     sub = command("rollup", roll_up, "Fold new scores into the buckets of all eight resolutions.")
     sub.add_argument("--full", action="store_true", help="build all buckets anew from the scores")
     sub.add_argument("--every", type=_duration, metavar="30s", help="again and again, with this pause, until stopped")
@@ -138,9 +145,13 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("text")
     sub.add_argument("--scorer", metavar="NAME", help="scorer to use; the default one otherwise")
 
+    sub = command("keys", keys, "Make, list or revoke the API keys that push items.")
+    sub.add_argument("action", choices=["add", "list", "revoke"], help="`add` prints the key, which is shown only once")
+    sub.add_argument("name", nargs="?", metavar="NAME", help="name of the key; `revoke` takes its id as well")
+
     for name, run, about in (
         ("serve", serve, "Serve the web app and the API."),
-        ("run", run_embedded, "Serve and roll up in one process: the embedded default."),
+        ("run", run_embedded, "Serve, poll live sources and roll up in one process: the embedded default."),
         ("demo", demo, "`run` on a simulated feed: a week of invented history, then live; needs no network."),
     ):
         sub = command(name, run, about)
@@ -170,11 +181,11 @@ def ingest(asked: argparse.Namespace, settings: Settings) -> int:
     )
     unreadable: list[TickertoneError] = []
 
-    def rows() -> Iterator[Item | Rejection]:
+    def rows() -> Iterator[Item | Rejection | Columns]:
         for file in asked.files:
             with _progress("stdin" if file == "-" else Path(file).name) as advance:
                 try:
-                    yield from read_file(file, file_format=asked.format, options=options, progress=advance)
+                    yield from read_columns(file, file_format=asked.format, options=options, progress=advance)
                 except UsageError as error:
                     unreadable.append(error)
 
@@ -185,6 +196,51 @@ def ingest(asked: argparse.Namespace, settings: Settings) -> int:
     for error in unreadable:
         _complain(str(error))
     return max((error.exit_code for error in unreadable), default=DONE)
+
+
+def feed(asked: argparse.Namespace, settings: Settings) -> int:
+    """Poll live sources, once or until a signal; 1 when all that were called failed."""
+    # Here, since its client for HTTP takes a quarter of a second to import.
+    from dashapp.ingest.feed import Feed
+
+    work = Feed(settings, now_us)
+    work.require_sources()
+    if asked.once:
+        sources = work.once()
+    else:
+        stderr.print(f"Polling {', '.join(work.names)} (Ctrl-C ends it)", highlight=False, soft_wrap=True)
+        sources = work.run(_stopped_by_signal())
+    body = {
+        "sources": {source.name: dataclasses.asdict(source) for source in sources},
+        "accepted": sum(source.accepted for source in sources),
+        "duplicates": sum(source.duplicates for source in sources),
+        "rejected": sum(source.rejected for source in sources),
+        "ignored": sum(source.ignored for source in sources),
+    }
+    _emit(asked, body, "\n".join(map(_source_text, sources)))
+    return FAILED if all(source.is_failing and source.last_success_us is None for source in sources) else DONE
+
+
+def _source_text(source: SourceHealth) -> str:
+    counts = f"{source.accepted:>8,} new  {source.duplicates:>8,} known  {source.rejected:>6,} rejected"
+    text = f"{source.name:24}  {counts}  {source.ignored:>6,} ignored"
+    if source.is_failing:
+        return f"{text}  failed: {source.last_error}"
+    if not source.calls and source.next_poll_us is not None:
+        return f"{text}  not called: its limit allows it from {to_iso(source.next_poll_us)} on"
+    return text
+
+
+def _stopped_by_signal() -> threading.Event:
+    """An event that Ctrl-C and a service manager's request to end set."""
+    stop = threading.Event()
+
+    def end(_: int, __: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
+    return stop
 
 
 def roll_up(asked: argparse.Namespace, settings: Settings) -> int:
@@ -203,14 +259,7 @@ def roll_up(asked: argparse.Namespace, settings: Settings) -> int:
     if asked.every is None:
         report(rollup(store, full=asked.full))
         return DONE
-    stop = threading.Event()
-
-    def end(_: int, __: FrameType | None) -> None:
-        stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end)
-    rollup_every(store, asked.every, stop, report)
+    rollup_every(store, asked.every, _stopped_by_signal(), report)
     return DONE
 
 
@@ -290,14 +339,49 @@ def score(asked: argparse.Namespace, settings: Settings) -> int:
     return DONE
 
 
+def keys(asked: argparse.Namespace, settings: Settings) -> int:
+    """Make, list or revoke API keys."""
+    held = ApiKeys(settings.data_dir)
+    if (asked.name is None) != (asked.action == "list"):
+        raise UsageError("tickertone keys add NAME | list | revoke NAME")
+    if asked.action == "add":
+        text, key = held.add(asked.name, now_us=now_us())
+        _emit(asked, {"key": text, **_key_json(key)}, text)
+        stderr.print("Keep it now: it is not shown again.", highlight=False)
+    elif asked.action == "revoke":
+        key = held.revoke(asked.name, now_us=now_us())
+        _emit(asked, _key_json(key), f"{key.name} ({key.id}) is not valid any more.")
+    else:
+        found = [_key_json(key) for key in held.all()]
+        lines = [f"{each['id']}  {each['created']:27}  {each['name']:20}  {_validity(each)}" for each in found]
+        _emit(asked, {"keys": found}, "\n".join(lines) or "There are no keys.")
+    return DONE
+
+
+def _key_json(key: ApiKey) -> dict[str, Any]:
+    return {
+        "id": key.id,
+        "name": key.name,
+        "scopes": list(key.scopes),
+        "created": to_iso(key.created_us),
+        "revoked": None if key.revoked_us is None else to_iso(key.revoked_us),
+    }
+
+
+def _validity(key: dict[str, Any]) -> str:
+    return f"revoked {key['revoked']}" if key["revoked"] else ", ".join(key["scopes"])
+
+
 def serve(asked: argparse.Namespace, settings: Settings) -> int:
     """Serve until a signal."""
     return _serve(asked, settings, embedded.Background())
 
 
 def run_embedded(asked: argparse.Namespace, settings: Settings) -> int:
-    """Serve and roll up until a signal."""
+    """Serve, poll and roll up until a signal."""
     background = embedded.Background()
+    polled = embedded.start_feed(background, settings, now_us)
+    stderr.print(f"Live sources: {', '.join(polled) or 'none chosen'}", highlight=False, soft_wrap=True)
     embedded.start_rollup(background, settings)
     return _serve(asked, settings, background)
 
@@ -306,6 +390,8 @@ def demo(asked: argparse.Namespace, settings: Settings) -> int:
     """Make or go on with a simulated store, and run on it."""
     if settings.data_dir == Settings().data_dir:
         settings = dataclasses.replace(settings, data_dir=DEMO_DATA_DIR)
+    # What is pushed to a demo from the same machine needs no key: there is nothing to lose.
+    settings = dataclasses.replace(settings, push_open_on_loopback="yes")
     feed = embedded.Demo(settings, load_feed(settings.demo_seed), now_us)
     with stderr.status(f"simulating {settings.demo_days:g} days of headlines"):
         added = feed.prepare()

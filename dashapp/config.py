@@ -57,6 +57,66 @@ class Settings:
     ingest_batch_rows: int = _setting(
         50_000, "rows", "Scores that one commit of a file ingest holds.", low=1, high=1_000_000
     )
+    push_open_on_loopback: str = _setting(
+        "no", "yes or no", "Take pushed items without a key when both ends are this machine.", choices=("no", "yes")
+    )
+    push_max_body_bytes: int = _setting(8_000_000, "bytes", "Largest body of a push, as it is sent.", low=1_000)
+    push_max_unpacked_bytes: int = _setting(32_000_000, "bytes", "Largest body of a push, unpacked.", low=1_000)
+    push_max_items: int = _setting(10_000, "items", "Most items in one push.", low=1, high=1_000_000)
+    push_items_per_s: float = _setting(
+        10_000.0, "items/s", "Items that one key may push in the long run, for each server process.", low=0.001
+    )
+    push_burst_items: int = _setting(
+        50_000, "items", "Items that one key may push at once after a pause, for each server process.", low=1
+    )
+    push_queue_scores: int = _setting(
+        100_000, "scores", "Pushed scores that may wait for their commit.", low=1, high=1_000_000
+    )
+    push_commit_every_ms: float = _setting(
+        20.0, "ms", "Least time between the beginnings of two commits of pushed items.", low=0, high=10_000
+    )
+    feed_sources: str = _setting(
+        "",
+        "names",
+        "Live sources to poll: tiingo, finnhub, alphavantage, stocktwits, rss. "
+        "Empty: those with a key, and rss where it has addresses.",
+    )
+    feed_tickers: str = _setting("", "symbols", "Symbols the live sources are asked for, such as AAPL,MSFT.")
+    feed_rss_urls: str = _setting("", "addresses", "RSS and Atom feeds to poll, separated by blanks.")
+    feed_alias_file: str = _setting("", "path", "Table of names for tickers, TOML or CSV, by which RSS is read.")
+    feed_every_s: float = _setting(
+        60.0, "s", "Pause between two rounds of a live source; its limits make it longer.", low=0.05, high=86_400
+    )
+    feed_lookback_days: float = _setting(
+        1.0, "days", "How far back the first poll of a live source reads.", low=0, high=3_650
+    )
+    feed_limits: str = _setting(
+        "", "calls", "Calls that a source allows, where they are not those of its free plan: tiingo=5000/hour."
+    )
+    feed_timeout_s: float = _setting(
+        20.0, "s", "A live source that takes longer to answer has failed.", low=0.05, high=600
+    )
+    feed_max_answer_bytes: int = _setting(
+        32_000_000, "bytes", "Largest answer of a live source, unpacked.", low=1_000, high=1_000_000_000
+    )
+    tiingo_url: str = _setting("https://api.tiingo.com", "address", "Where the interface of Tiingo begins.")
+    finnhub_url: str = _setting("https://finnhub.io/api/v1", "address", "Where the interface of Finnhub begins.")
+    alphavantage_url: str = _setting(
+        "https://www.alphavantage.co", "address", "Where the interface of Alpha Vantage begins."
+    )
+    stocktwits_url: str = _setting(
+        "https://api.stocktwits.com/api/2", "address", "Where the interface of StockTwits begins."
+    )
+    live_poll_ms: int = _setting(
+        50, "ms", "How often the live stream asks whether another process has stored scores.", low=1, high=10_000
+    )
+    live_max_connections: int = _setting(
+        2_000, "streams", "Most live streams that one server process serves.", low=1, high=1_000_000
+    )
+    live_heartbeat_s: float = _setting(5.0, "s", "Time between two heartbeats of a live stream.", low=0.1, high=60)
+    live_replay_max_rows: int = _setting(
+        100_000, "scores", "Most scores since then that a reader who comes back is told of one by one.", low=0
+    )
     demo_seed: int = _setting(7, "number", "Seed of the simulated feed.", low=0)
     demo_days: float = _setting(7.0, "days", "Simulated history a new demo starts with.", low=0.01, high=366)
 

@@ -42,6 +42,12 @@ class Background:
         thread.start()
         self._threads.append(thread)
 
+    def begin(self, name: str, work: Callable[[threading.Event], object]) -> None:
+        """Begin a thread that works until the event it is given is set."""
+        thread = threading.Thread(target=work, args=(self._stop,), name=name, daemon=True)
+        thread.start()
+        self._threads.append(thread)
+
     def stop(self) -> None:
         """End all threads after the step they are in."""
         self._stop.set()
@@ -53,6 +59,20 @@ def start_rollup(background: Background, settings: Settings) -> None:
     """Roll up the settings' store again and again."""
     store = Store(settings, create=True)
     background.every(settings.rollup_every_s, "rollup", lambda: rollup(store))
+
+
+def start_feed(background: Background, settings: Settings, now_us: Callable[[], EpochUs]) -> list[str]:
+    """Poll the chosen live sources into the settings' store, and return their names.
+
+    Raises BadSetting for what cannot be polled. Where another process polls for the store, its end is waited for.
+    """
+    # Here, since its client for HTTP takes a quarter of a second to import.
+    from dashapp.ingest.feed import Feed
+
+    feed = Feed(settings, now_us)
+    if feed.names:
+        background.begin("feed", lambda stop: feed.run(stop, wait=True))
+    return feed.names
 
 
 class Demo:

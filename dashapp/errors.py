@@ -5,14 +5,34 @@ TickertoneError
 │   ├── UnknownResolution      not one of the eight
 │   ├── BadTime                a time that cannot be understood without guessing
 │   ├── BadRange               start after end, or a limit out of bounds
+│   ├── BadCursor              not the next_cursor of an answer to the same question
+│   ├── BadEventId             not the id of an event of the stream
+│   ├── BadParameter           a parameter that is unknown, given twice, too long, or holds control characters
+│   ├── UnknownFormat          a format the answer does not exist in
+│   ├── NotAcceptable          no format the answer exists in is one the client takes (HTTP 406)
 │   ├── BadTicker              not a ticker symbol
 │   ├── BadSetting             a setting with a value it cannot have
 │   ├── BadMapping             --map, or a file without the columns that are needed
-│   └── UnreadableInput        a file that is missing or not of the format it claims
+│   ├── UnreadableInput        a file that is missing or not of the format it claims
+│   ├── UnknownEncoding        a Content-Encoding that is not read: HTTP 415
+│   ├── TooLarge               more in one request than is taken: HTTP 413
+│   └── BadKeyName             a name that no API key can have, or that one has already
+├── Unauthorized               no API key, or one that is not valid here: HTTP 401
 ├── NotFound                   HTTP 404
 │   ├── UnknownTicker          a ticker no score ever named
-│   └── UnknownScorer          a scorer that is not installed, or has no scores here
+│   ├── UnknownScorer          a scorer that is not installed, or has no scores here
+│   └── UnknownKey             an API key that does not exist
 ├── RowRejected                one row of input; carries the reason its sender is told
+├── TryLater                   what was asked for is fine, but not now; says when to ask again
+│   ├── RateLimited            this sender is faster than it may be: HTTP 429
+│   ├── Overloaded             more is waiting than is kept: HTTP 503
+│   └── TooManyStreams         no room for one more listener: HTTP 503
+├── SourceError                a live source gave nothing to use; it is asked again later
+│   ├── SourceUnreachable      no answer, one that was cut off, or a failure of its server
+│   ├── SourceRefused          the key, the plan or the question is not accepted
+│   ├── SourceLimited          too many calls
+│   └── SourceGarbled          an answer that cannot be read
+├── FeedRunning                another process polls for this store: exit code 1
 └── StoreError                 the store cannot do it now: exit code 1, HTTP 503
     ├── StoreMissing           no store at that place
     ├── StoreNotWritable       permission, disk full
@@ -61,6 +81,37 @@ class BadRange(UsageError):
     code = "BAD_RANGE"
 
 
+class BadCursor(UsageError):
+    """A cursor that no answer to the same question gave."""
+
+    code = "BAD_CURSOR"
+
+
+class BadEventId(UsageError):
+    """A text that is not the id of an event of the stream."""
+
+    code = "BAD_EVENT_ID"
+
+
+class BadParameter(UsageError):
+    """A parameter that is unknown, given twice, too long, or holds control characters."""
+
+    code = "BAD_PARAMETER"
+
+
+class UnknownFormat(UsageError):
+    """A format the answer does not exist in."""
+
+    code = "UNKNOWN_FORMAT"
+
+
+class NotAcceptable(UsageError):
+    """A client that takes none of the formats the answer exists in."""
+
+    code = "NOT_ACCEPTABLE"
+    http_status = 406
+
+
 class BadTicker(UsageError):
     """A text that cannot be a ticker symbol."""
 
@@ -86,6 +137,33 @@ class UnreadableInput(UsageError):
     exit_code = 1
 
 
+class UnknownEncoding(UsageError):
+    """A body packed in a way that is not read."""
+
+    code = "UNKNOWN_ENCODING"
+    http_status = 415
+
+
+class TooLarge(UsageError):
+    """More in one request than is taken."""
+
+    code = "TOO_LARGE"
+    http_status = 413
+
+
+class BadKeyName(UsageError):
+    """A name that no API key can have, or that one has already."""
+
+    code = "BAD_KEY_NAME"
+
+
+class Unauthorized(TickertoneError):
+    """No API key, or one that is not valid here."""
+
+    code = "UNAUTHORIZED"
+    http_status = 401
+
+
 class NotFound(TickertoneError):
     """Something that was named does not exist."""
 
@@ -105,6 +183,12 @@ class UnknownScorer(NotFound):
     code = "UNKNOWN_SCORER"
 
 
+class UnknownKey(NotFound):
+    """An API key that does not exist."""
+
+    code = "UNKNOWN_KEY"
+
+
 class RowRejected(TickertoneError):
     """One row of input that cannot be taken.
 
@@ -117,6 +201,81 @@ class RowRejected(TickertoneError):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message, reason=reason)
         self.reason = reason
+
+
+class SourceError(TickertoneError):
+    """A live source gave nothing to use; its position stays where it was and it is asked again later.
+
+    `retry_after_s` is how long the source wants to be left alone, 0 where it did not say.
+    """
+
+    code = "SOURCE_FAILED"
+    http_status = 503
+
+    def __init__(self, message: str, *, retry_after_s: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class SourceUnreachable(SourceError):
+    """No answer came, or it was cut off, or the server failed (5xx)."""
+
+    code = "SOURCE_UNREACHABLE"
+
+
+class SourceRefused(SourceError):
+    """The source does not accept the key, the plan behind it, or what was asked (4xx)."""
+
+    code = "SOURCE_REFUSED"
+
+
+class SourceLimited(SourceError):
+    """The source was called more often than it allows (429)."""
+
+    code = "SOURCE_LIMITED"
+
+
+class SourceGarbled(SourceError):
+    """The answer is not what the source's interface says: not JSON, not a feed, too large."""
+
+    code = "SOURCE_GARBLED"
+
+
+class FeedRunning(TickertoneError):
+    """Another process polls the live sources for this store already."""
+
+    code = "FEED_RUNNING"
+    http_status = 503
+
+
+class TryLater(TickertoneError):
+    """What was asked for is fine, but not now: it may be asked for again after `retry_after_s` whole seconds."""
+
+    code = "TRY_LATER"
+    http_status = 503
+
+    def __init__(self, message: str, *, retry_after_s: int, **details: object) -> None:
+        super().__init__(message, retry_after_s=retry_after_s, **details)
+        self.retry_after_s = retry_after_s
+
+
+class RateLimited(TryLater):
+    """This sender is faster than it may be."""
+
+    code = "RATE_LIMITED"
+    http_status = 429
+
+
+class Overloaded(TryLater):
+    """More is waiting than is kept."""
+
+    code = "OVERLOADED"
+
+
+class TooManyStreams(TryLater):
+    """No room for one more listener to the stream."""
+
+    code = "TOO_MANY_STREAMS"
 
 
 class StoreError(TickertoneError):

@@ -22,6 +22,8 @@ from dashapp.web.view import Window
 SCORE_RANGE = [-1.04, 1.04]
 CANDLE_FILL = 0.72  # of a bucket's width; the rest is the gap to the next
 SOURCES_SHOWN = 4
+# The line of averages leads over fewer missing buckets than these; a longer silence is a gap.
+BRIDGED_WIDTHS = 3
 
 # What stands where in a candle's customdata; the browser's readout uses the same places.
 CUSTOM = ("avg", "count", "positive", "neutral", "negative", "sources", "interval")
@@ -30,7 +32,7 @@ _HOVER = (
     "<b>%{customdata[6]}</b><br>"
     "open  %{open:+.4f}   high %{high:+.4f}<br>"
     "close %{close:+.4f}   low  %{low:+.4f}<br>"
-    "avg   %{customdata[0]:+.4f}   count %{customdata[1]:,}<br>"
+    "avg ━ %{customdata[0]:+.4f}   count %{customdata[1]:,}<br>"
     "%{customdata[2]:,} positive · %{customdata[3]:,} neutral · %{customdata[4]:,} negative<br>"
     "%{customdata[5]}<extra></extra>"
 )
@@ -184,7 +186,7 @@ def _traces(series: Series) -> list[dict[str, Any]]:
         "width": width_ms * CANDLE_FILL,
         "hoverinfo": "skip",
     }
-    traces: list[dict[str, Any]] = [candles, counts]
+    traces: list[dict[str, Any]] = [candles, counts, {**_averages(starts_ms, series.avg, width_ms), **period}]
     flat = [row for row, (high, low) in enumerate(zip(series.high, series.low, strict=True)) if high == low]
     if flat:
         # A bucket of one score, or of equal ones, has no body. A tick of fixed width keeps it visible at any zoom, and
@@ -199,6 +201,19 @@ def _traces(series: Series) -> list[dict[str, Any]]:
         touching = {"x": [first_ms, first_ms + width_ms], **dict.fromkeys(("open", "high", "low", "close"), nothing)}
         traces.append({"type": "candlestick", "name": "width", "hoverinfo": "skip", **touching, **period})
     return traces
+
+
+def _averages(starts_ms: list[int], avg: list[float], width_ms: int) -> dict[str, Any]:
+    """The line that joins the averages, broken where more than BRIDGED_WIDTHS lie between two starts."""
+    x: list[int] = []
+    y: list[float | None] = []
+    for start_ms, value in zip(starts_ms, avg, strict=True):
+        if x and start_ms - x[-1] > BRIDGED_WIDTHS * width_ms:
+            x.append(x[-1] + width_ms)
+            y.append(None)
+        x.append(start_ms)
+        y.append(value)
+    return {"type": "scatter", "name": "average", "mode": "lines", "x": x, "y": y, "hoverinfo": "skip"}
 
 
 def _colour(opened: float, closed: float, palette: Palette) -> str:

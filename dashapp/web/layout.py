@@ -35,7 +35,7 @@ DATE_FORMAT = "YYYY-MM-DD"
 # Stands for the ticker in the card the browser makes copies of.
 TICKER_PLACE = "\u0000"
 
-MODULES = ("main", "action", "chart", "clock", "theme", "view")
+MODULES = ("main", "action", "average", "chart", "clock", "theme", "view")
 
 # What the page will want before its first candle, and would else ask for one after the other.
 DASH_SCRIPTS = ("dash/dcc/async-graph.js", "dash/dcc/async-dropdown.js")
@@ -289,7 +289,13 @@ def _header(*, simulated: bool) -> html.Header:
                     ),
                 ],
             ),
-            html.Button(id="theme-toggle", className="icon", title="Light or dark", **_label("Light or dark")),
+            html.Div(
+                className="icons",
+                children=[
+                    _button(None, "average", title="The line of averages (key a)"),
+                    html.Button(id="theme-toggle", className="icon", title="Light or dark", **_label("Light or dark")),
+                ],
+            ),
         ],
     )
 

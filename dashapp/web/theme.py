@@ -34,6 +34,7 @@ class Palette:
     rising: str
     falling: str
     flat: str  # a candle without a body
+    average: str  # the line of the averages
     count: str  # the bars of the count panel
     open_bucket: str  # the band of the bucket that is not over
     warn: str
@@ -54,6 +55,7 @@ PALETTES: dict[Theme, Palette] = {
         rising="#1769d2",
         falling="#c9600a",
         flat="#6b7383",
+        average="#39404e",
         count="#c5cbd6",
         open_bucket="rgba(31, 95, 208, 0.11)",
         warn="#7a4a00",
@@ -72,6 +74,7 @@ PALETTES: dict[Theme, Palette] = {
         rising="#4c9dff",
         falling="#ff9a3d",
         flat="#98a1b3",
+        average="#c9cfda",
         count="#39414f",
         open_bucket="rgba(110, 168, 254, 0.16)",
         warn="#ffcf87",
@@ -145,7 +148,12 @@ def template(theme: Theme) -> dict[str, Any]:
         },
         "data": {
             "candlestick": [{**candle, "whiskerwidth": 0}],
-            "scatter": [{"marker": {"symbol": "line-ew", "size": 6, "line": {"color": palette.flat, "width": 1.75}}}],
+            "scatter": [
+                {
+                    "marker": {"symbol": "line-ew", "size": 6, "line": {"color": palette.flat, "width": 1.75}},
+                    "line": {"color": palette.average, "width": 1.1},
+                }
+            ],
             "bar": [{"marker": {"color": palette.count, "line": {"width": 0}}}],
         },
     }

@@ -288,6 +288,27 @@ def test_light_and_dark_follow_the_system_until_the_user_chooses(see: Callable[[
     assert (page.evaluate(back), page.evaluate(body)) == light, "the choice outlives the page, whatever the system says"
 
 
+def test_the_line_of_averages_is_hidden_by_a_key_and_stays_hidden(see: Callable[[str], Page]) -> None:
+    page = see(f"tickers=AAPL&resolution=1h&{RANGE}")
+    line = page.locator(".graph path.js-line")
+    assert line.is_visible()
+    page.keyboard.press("a")
+    assert not line.is_visible()
+    page.reload()
+    page.wait_for_selector(CANDLE, state="attached", timeout=PATIENCE_MS)
+    assert not line.is_visible()
+    page.get_by_label("The line of averages").click()
+    assert line.is_visible()
+
+
+def test_the_bar_is_one_row_on_a_laptop(see: Callable[[str], Page]) -> None:
+    page = see(f"tickers=AAPL,BRK.B&resolution=1h&{RANGE}")
+    for width in (1180, 1280, 1600):
+        page.set_viewport_size({"width": width, "height": 800})
+        until(page, "() => document.querySelector('.bar').offsetHeight < 50", 3_000)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
 def test_no_screen_scrolls_sideways(see: Callable[[str], Page]) -> None:
     page = see(f"tickers=AAPL,BRK.B&resolution=1h&{RANGE}")
     page.locator("#span-text").click()

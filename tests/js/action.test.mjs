@@ -21,11 +21,17 @@ test("the keys 1 to 8 choose the resolutions in their order", () => {
 });
 
 test("other keys, and keys held with others, are left to the browser", () => {
-  for (const name of ["0", "9", "a", "Enter", "10"]) assert.equal(action.fromKey(key(name), table), null, name);
+  for (const name of ["0", "9", "b", "A", "Enter", "10"]) assert.equal(action.fromKey(key(name), table), null, name);
   for (const held_key of ["altKey", "ctrlKey", "metaKey", "repeat"]) {
     assert.equal(action.fromKey(key("1", { [held_key]: true }), table), null, held_key);
   }
   assert.equal(action.fromKey(undefined, table), null);
+});
+
+test("the key a and its button show or hide the averages", () => {
+  assert.deepEqual(action.fromKey(key("a"), table), { kind: "average" });
+  assert.equal(action.fromKey(key("a", { "target.tagName": "INPUT", "target.type": "text" }), table), null);
+  assert.deepEqual(action.fromButton({ dataset: { action: "average" } }), { kind: "average" });
 });
 
 test("whoever types digits into a field means the digits", () => {

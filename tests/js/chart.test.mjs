@@ -29,7 +29,7 @@ test("the head tells the candle under the pointer", () => {
     ["H", "+0.500", "falling"],
     ["L", "−0.500", "falling"],
     ["C", "−0.250", "falling"],
-    ["avg", "+0.050", "plain"],
+    ["avg", "+0.050", "average"],
     ["n", "12", "plain"],
   ]);
   assert.equal(chart.figures(over(1), figure)[0][2], "flat");

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from random import Random
 from typing import Any
-from unittest import mock
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dashapp.model.resolution import RESOLUTIONS
 from dashapp.model.score import Score
-from dashapp.rollup import job
 from dashapp.rollup.job import rollup
 from dashapp.rollup.verify import verify
 from dashapp.store.reader import Reader
 from tests import oracle
-from tests.stores import append, examples, expected_buckets, open_store, score, shown_buckets, stored_scores
+from tests.stores import (
+    append,
+    examples,
+    expected_buckets,
+    nothing_is_few,
+    open_store,
+    score,
+    shown_buckets,
+    stored_scores,
+)
 
 MINUTE = 60_000_000
 DAY = 1_440 * MINUTE
@@ -36,8 +42,7 @@ EDGES = [
     1_709_164_800_000_000,  # 2024-02-29
 ]
 OFFSETS = [-1, 0, 1, -MINUTE, MINUTE - 1, MINUTE, 5 * MINUTE, 600 * MINUTE]
-# `rollup of many` folds as for more scores than one query takes: month by month, and in small portions.
-STEPS = ["rollup", "rollup of many", "rollup --full", "rollup --full of many", "reopen"]
+STEPS = ["rollup", "rollup", "rollup --full", "reopen"]
 
 
 @st.composite
@@ -63,12 +68,6 @@ def scores(draw: st.DrawFn) -> st.SearchStrategy[Score]:
     )
 
 
-@contextmanager
-def many_scores() -> Iterator[None]:
-    with mock.patch.object(job, "_FEW_SCORES", 0), mock.patch.object(job, "_PORTION_ROWS", 3):
-        yield
-
-
 histories = scores().flatmap(
     lambda each: st.lists(
         st.one_of(st.lists(each, min_size=1, max_size=12), st.sampled_from(STEPS)), min_size=1, max_size=7
@@ -80,9 +79,9 @@ different_scores = scores().flatmap(
 
 
 @examples(25)
-@given(histories)
-def test_stored_and_tail_equal_the_oracle_after_every_step(taken: list[list[Score] | str]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
+@given(histories, st.booleans())
+def test_stored_and_tail_equal_the_oracle_after_every_step(taken: list[list[Score] | str], few: bool) -> None:
+    with tempfile.TemporaryDirectory() as folder, nullcontext() if few else nothing_is_few():
         store = open_store(Path(folder))
         first: dict[tuple[str, str, str], Score] = {}
         for turn, step in enumerate(taken):
@@ -90,8 +89,7 @@ def test_stored_and_tail_equal_the_oracle_after_every_step(taken: list[list[Scor
                 store.close()
                 store = open_store(Path(folder))
             elif isinstance(step, str):
-                with many_scores() if step.endswith("of many") else nullcontext():
-                    rollup(store, full="--full" in step)
+                rollup(store, full=step.endswith("--full"))
             else:
                 duplicates = append(store, step)
                 known = []

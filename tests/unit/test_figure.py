@@ -130,6 +130,15 @@ def test_a_candle_without_a_body_gets_a_tick_that_is_seen_at_any_zoom() -> None:
     assert trace(drawn(series([NINE])), "flat") is None
 
 
+def test_the_line_of_averages_joins_buckets_and_breaks_where_several_are_missing() -> None:
+    starts = [NINE + hours * HOUR_US for hours in (0, 1, 4, 8)]
+    made = trace(drawn(series(starts)), "average")
+    assert made is not None
+    assert (made["type"], made["mode"], made["hoverinfo"]) == ("scatter", "lines", "skip")
+    assert made["x"] == [(NINE + hours * HOUR_US) // 1000 for hours in (0, 1, 4, 5, 8)]
+    assert made["y"] == [0.1 / 3, 0.1 / 3, 0.1 / 3, None, 0.1 / 3], "three widths are bridged, four are a gap"
+
+
 def test_candles_are_as_wide_as_a_bucket_even_where_no_two_touch() -> None:
     apart = trace(drawn(series([NINE, NINE + 5 * HOUR_US])), "width")
     assert apart is not None
@@ -205,7 +214,7 @@ def test_text_and_candles_stand_out_from_what_is_behind_them(theme: str) -> None
         assert _contrast(palette.text, back) >= 7
         assert _contrast(palette.muted, back) >= 4.5  # WCAG AA for text
     assert _contrast(palette.warn, palette.warn_back) >= 4.5
-    for candle in (palette.rising, palette.falling, palette.flat):
+    for candle in (palette.rising, palette.falling, palette.flat, palette.average):
         assert _contrast(candle, palette.panel) >= 3  # WCAG AA for graphics
     assert _contrast(palette.panel, palette.accent) >= 4.5, "the text of the button that matters"
 

@@ -52,6 +52,7 @@ HOMES = {
     "httpx": ("dashapp.ingest.sources",),
     "feedparser": ("dashapp.ingest.sources",),
     "rich": ("dashapp.cli",),
+    "prometheus_client": ("dashapp.api",),
 }
 
 # Every exception to HOMES, with its reason.
@@ -60,6 +61,10 @@ EXCEPTIONS = {
         "dashapp.ingest.sources.parquet",
         "pyarrow",
     ): "Parquet is a format users bring; their file is no part of the store",
+    (
+        "dashapp.ingest.sources.columnar",
+        "pyarrow",
+    ): "the same file, read column by column",
 }
 
 # Who may ask for the time of day besides the clock: what they write down is about the writing, never about the data.

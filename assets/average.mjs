@@ -1,5 +1,5 @@
-// The line of averages: shown until the user hides it, which this browser remembers. The style sheet does the hiding, so
-// that no chart is drawn anew.
+// The line of averages: shown until the user hides it, which this browser remembers. The style sheet does the hiding,
+// so that no chart is drawn anew.
 
 const KEY = "tickertone-average"; // first.js reads it as well
 

@@ -5,6 +5,7 @@ import * as action from "./action.mjs";
 import * as average from "./average.mjs";
 import * as chart from "./chart.mjs";
 import * as clock from "./clock.mjs";
+import { Live } from "./live.mjs";
 import * as theme from "./theme.mjs";
 import * as view from "./view.mjs";
 
@@ -29,7 +30,11 @@ const dash = {
     const triggers = window.dash_clientside.callback_context.triggered.map((each) => each.prop_id);
     const by = (id) => triggers.includes(id);
 
-    if (!held) return shown(view.parse(window.location.search, table, known), null, cards, table, known, asIs());
+    if (!held) {
+      const first = view.parse(window.location.search, table, known);
+      live.look(first, known);
+      return shown(first, null, cards, table, known, asIs());
+    }
     let next = held;
     if (by("url.search")) next = view.parse(search, table, known);
     else if (by("tickers.value")) next = view.withTickers(held, tickers, table);
@@ -46,12 +51,14 @@ const dash = {
       document.getElementById("span")?.removeAttribute("open");
       next = view.withRange(held, start_ms, end_ms);
     }
+    live.look(next, known);
     if (view.same(next, held)) return by("known.data") ? nothing.with(1, view.options(held, known)) : nothing;
     return shown(next, held, cards, table, known, by("url.search") ? asIs() : view.format(next));
   },
 
   fill_span(span) {
     if (!span) return Array(5).fill(asIs());
+    live.shows(span);
     const [from, to] = [span.start_ms, span.end_ms].map((each_ms) => new Date(each_ms).toISOString());
     const text = `${from.slice(0, 10)} ${from.slice(11, 16)} – ${to.slice(0, 10)} ${to.slice(11, 16)} UTC`;
     // Fields the user is filling in are left alone.
@@ -70,13 +77,17 @@ const dash = {
     return look(clicks ? theme.toggle() : theme.current());
   },
 
-  set_clock(pulse) {
-    if (pulse?.now_ms) clock.set(pulse.now_ms);
+  set_clock(heard) {
+    if (!heard) return asIs();
+    clock.set(heard.now_ms);
     clock.paint();
+    live.told(heard);
+    live.heard();
     return asIs();
   },
 
   read_out(hover, figure) {
+    live.drew();
     return chart.figures(hover, figure).map(([name, text, tone]) =>
       component("Span", { className: tone, children: [component("I", { children: name }), text] }),
     );
@@ -135,15 +146,59 @@ function act(asked) {
   set("action", { data: asked });
 }
 
-let rest;
+let rest = null;
 let pressed = false;
 function atRest(asked) {
   clearTimeout(rest);
   rest = setTimeout(() => {
+    rest = null;
     if (pressed) atRest(asked);
     else act(asked);
   }, REST_MS);
 }
+
+const cardOf = (ticker) => document.querySelector(`.card[data-ticker="${CSS.escape(ticker)}"]`);
+
+/** What the live stream needs of the page. */
+const page = {
+  // The figure as Dash has it, so that whatever is drawn next is drawn from the same one.
+  figureOf(ticker) {
+    if (!cardOf(ticker)?.querySelector(".graph")) return null;
+    return window.dash_component_api.getLayout({ type: "chart", ticker })?.props?.figure ?? null;
+  },
+
+  show(ticker, figure) {
+    set({ type: "chart", ticker }, { figure });
+  },
+
+  isSeen(ticker) {
+    const box = cardOf(ticker)?.getBoundingClientRect();
+    return Boolean(box) && box.bottom > 0 && box.top < window.innerHeight;
+  },
+
+  // A chart that is drawn anew while it is dragged would slip from under the pointer.
+  isBusy: () => pressed || rest !== null,
+
+  ask() {
+    const asked = window.dash_component_api.getLayout("tick")?.props?.n_intervals ?? 0;
+    set("tick", { n_intervals: asked + 1 });
+  },
+
+  pollEvery(ms) {
+    usual_ms ??= window.dash_component_api.getLayout("tick")?.props?.interval ?? null;
+    if (usual_ms !== null) set("tick", { interval: ms ?? usual_ms });
+  },
+
+  colours() {
+    const style = getComputedStyle(document.documentElement);
+    return Object.fromEntries(["rising", "falling", "flat"].map((name) => [name, style.getPropertyValue(`--${name}`)]));
+  },
+
+  reload() {
+    set("pulse", { data: { resync_ms: Date.now() } });
+  },
+};
+let usual_ms = null;
 
 function listen() {
   document.addEventListener("click", (event) => {
@@ -174,8 +229,12 @@ function listen() {
     set("tick", { disabled: document.hidden });
   });
   theme.onSystemChange((name) => set("look", { data: look(name) }));
-  setInterval(() => clock.paint(), 1000);
+  setInterval(() => {
+    clock.paint();
+    live.paint();
+  }, 1000);
 }
 
+const live = new Live(page);
 window.dash_clientside.tickertone = dash;
 listen();

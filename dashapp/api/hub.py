@@ -198,7 +198,7 @@ class Hub:
         self._flushed_at = now
         self._journal.advance(self._now_us())
         self._news.clear()
-        if now >= self._heartbeat_at:
+        if now >= self._heartbeat_at - MERGE_S:  # as near as flushes are
             self._heartbeat += 1
             self._heartbeat_at = now + self._heartbeat_s
         for listener in self._listeners:

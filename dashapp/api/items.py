@@ -63,7 +63,7 @@ def build_items_router(
         """Take one item or a batch. The answer says of each, in order, whether it is accepted, a duplicate or rejected
         and why; it comes after what is accepted is durable."""
         sender = _sender(request, keys, settings)
-        rates.take(sender, 0, time.monotonic())  # before the body is read
+        rates.check(sender, time.monotonic())  # before the body is read
         packing = packing_of(request)
         with memory.share() as share:
             try:

@@ -38,6 +38,7 @@ def build_stream_router(hub: Hub, scorer: Callable[[str], str], pool: Executor) 
         "/api/v2/stream",
         tags=["stream"],
         dependencies=[Depends(only_what_is_known)],
+        status_code=200,  # FastAPI does not find it in a response that takes none
         response_class=EventStream,
         responses=_RESPONSES,
     )

@@ -111,6 +111,9 @@ class Live:
         with self._lock:
             if self._head is not None and self._head.version < view.revision:
                 self._step()
+            head = self._head
+        if head is None or head.version != view.revision:  # it is ahead, or failing
+            head = Place(view.revision, self._follower.last_nth(view))
         if place.version > view.revision:
             return None
         places = self._follower.touched(view, place, watch, most_rows=self._replay_max_rows, most=_MOST_REPLAYED)
@@ -121,7 +124,7 @@ class Live:
             return None
         buckets = self._read(view, places)
         return Replay(
-            head=max(place, Place(view.revision, self._follower.last_nth(view))),
+            head=max(place, head),
             closed=tuple(bucket for bucket in closed if key_of(bucket) not in places),
             changes=tuple(Change(place, buckets[key]) for key, place in places.items()),
         )
@@ -213,9 +216,9 @@ class Live:
 
     def _read(self, view: View, keys: Iterable[Key]) -> dict[Key, Bucket]:
         found: dict[Key, Bucket] = {}
-        by_resolution: dict[int, list[BucketKey]] = {}
+        by_resolution: dict[int, set[BucketKey]] = {}
         for seconds, ticker, scorer, start_us in keys:
-            by_resolution.setdefault(seconds, []).append((ticker, scorer, start_us))
+            by_resolution.setdefault(seconds, set()).add((ticker, scorer, start_us))
         for seconds, wanted in by_resolution.items():
             buckets = self._follower.buckets(view, _BY_SECONDS[seconds], wanted)
             found |= {key_of(bucket): bucket for bucket in buckets}

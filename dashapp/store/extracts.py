@@ -77,9 +77,8 @@ def export_buckets(
         "is_partial": pc.greater(start, now_us - resolution.width_us),
         **{name: pc.divide(rows.column(stored).cast(pa.float64()), 1e6) for name, stored in millionths.items()},
     }
-    return pa.table(
-        [(made.get(name) or rows.column(name)).cast(BUCKETS.field(name).type) for name in BUCKETS.names], schema=BUCKETS
-    )
+    columns = [made[name] if name in made else rows.column(name) for name in BUCKETS.names]
+    return pa.table([column.cast(field.type) for column, field in zip(columns, BUCKETS, strict=True)], schema=BUCKETS)
 
 
 def score_stretches(view: View, start_us: int, end_us: int) -> list[tuple[int, int]]:

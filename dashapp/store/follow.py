@@ -19,10 +19,10 @@ import pyarrow.compute as pc
 from dashapp.errors import StoreDamaged
 from dashapp.model.bucket import Bucket, BucketKey, merge_all
 from dashapp.model.change import Key, Place
-from dashapp.model.resolution import RESOLUTIONS, Resolution
+from dashapp.model.resolution import RESOLUTIONS, Resolution, floor_us
 from dashapp.model.score import MAX_COMMIT_ROWS, POSITION_BITS, Score, position_of
 from dashapp.model.time import MAX_US
-from dashapp.store.duck import FOLD_COLUMNS, bucket_start
+from dashapp.store.duck import FOLD_COLUMNS, ORD, SOURCES, bucket_start, fold_sql
 from dashapp.store.durable import read_parquet
 from dashapp.store.merge import fold_rows
 from dashapp.store.reader import Reader, View
@@ -125,15 +125,10 @@ class Follower:
 
     def buckets(self, view: View, resolution: Resolution, keys: Collection[BucketKey]) -> list[Bucket]:
         """The buckets of these keys that exist, unordered; about 6 ms where files have to be asked."""
+        if not keys:
+            return []
         starts = sorted({start_us for _, _, start_us in keys})
-        wanted = pa.table(
-            {
-                "ticker": pa.array([ticker for ticker, _, _ in keys], pa.string()),
-                "scorer": pa.array([scorer for _, scorer, _ in keys], pa.string()),
-                "start_us": pa.array([start_us for _, _, start_us in keys], pa.int64()),
-            }
-        )
-        found = self._stored(view, resolution, starts, wanted) + self._in_tail(view, resolution, starts, wanted)
+        found = [*self._stored(view, resolution, keys, starts), *self._in_tail(view, resolution, keys, starts)]
         return list(merge_all(found).values())
 
     def touched(self, view: View, after: Place, watch: Watch, *, most_rows: int, most: int) -> dict[Key, Place] | None:
@@ -161,21 +156,20 @@ class Follower:
         before = position_of(before_version, 0)
         found: list[Bucket] = []
         for resolution in RESOLUTIONS:
-            if resolution.seconds not in watch.seconds:
+            # No interval of this width ended in between, as is most often so.
+            if resolution.seconds not in watch.seconds or floor_us(up_to_us, resolution) <= after_us:
                 continue
-            first_us, last_us = after_us - resolution.width_us + 1, up_to_us - resolution.width_us
-            keys = self._closed_keys(view, watch, resolution, first_us, last_us, before, most)
+            keys = self._closed_keys(view, watch, resolution, after_us, up_to_us, before, most)
             if len(keys) > most:
                 return None
             found += [each for each in self.buckets(view, resolution, keys) if each.last_position < before]
-            if len(found) > most:
-                return None
-        return found
+        return found if len(found) <= most else None
 
     def _closed_keys(
-        self, view: View, watch: Watch, resolution: Resolution, first_us: int, last_us: int, before: int, most: int
+        self, view: View, watch: Watch, resolution: Resolution, after_us: int, up_to_us: int, before: int, most: int
     ) -> set[BucketKey]:
-        start = bucket_start("published_us", resolution)
+        """The keys of buckets of which that may be true."""
+        first_us, last_us = after_us - resolution.width_us + 1, up_to_us - resolution.width_us
         params = {**_params(watch), "first_us": first_us, "last_us": last_us, "before": before, "limit": most + 1}
         del params["seconds"]
         where = (
@@ -191,50 +185,53 @@ class Follower:
         if files:
             sql = f"SELECT ticker, scorer, start_us FROM read_parquet($files) WHERE {where} AND last_position < $before"
             keys |= set(_tuples(self._query(f"{sql} LIMIT $limit", {**params, "files": files})))
-        tail = self._tail(view)
-        if tail is not None:
+        if view.tail_files:
+            tail, tail_params, tables = _tail(view)
+            start = bucket_start("published_us", resolution)
             sql = f"""SELECT DISTINCT ticker, scorer, start_us FROM (
-                SELECT ticker, scorer, {start} AS start_us FROM tail WHERE position < $before) WHERE {where}"""
-            keys |= set(_tuples(self._query(f"{sql} LIMIT $limit", params, tail=tail)))
+                SELECT ticker, scorer, {start} AS start_us FROM {tail} WHERE position < $before) WHERE {where}"""
+            keys |= set(_tuples(self._query(f"{sql} LIMIT $limit", {**params, **tail_params}, **tables)))
         return keys
 
-    def _stored(self, view: View, resolution: Resolution, starts: Sequence[int], wanted: pa.Table) -> list[Bucket]:
+    def _stored(
+        self, view: View, resolution: Resolution, keys: Collection[BucketKey], starts: Sequence[int]
+    ) -> list[Bucket]:
+        """What rollups have counted of these buckets; `starts` are the starts in the keys, ascending."""
         files = [file.path for file in view.bucket_files.get(resolution.name, ()) if _holds_any(file, starts)]
         if not files:
             return []
-        params = {"files": files, "first_us": starts[0], "last_us": starts[-1]}
+        tickers, scorers, starts_us = zip(*keys, strict=True)
         rows = self._query(
             f"""SELECT {_BUCKET_COLUMNS} FROM read_parquet($files) SEMI JOIN wanted USING (ticker, scorer, start_us)
             WHERE start_us BETWEEN $first_us AND $last_us""",
-            params,
-            wanted=wanted,
+            {"files": files, "first_us": starts[0], "last_us": starts[-1]},
+            wanted=pa.table({"ticker": tickers, "scorer": scorers, "start_us": pa.array(starts_us, pa.int64())}),
         )
         return buckets_of(rows, resolution)
 
-    def _in_tail(self, view: View, resolution: Resolution, starts: Sequence[int], wanted: pa.Table) -> list[Bucket]:
-        tail = self._tail(view)
-        if tail is None or not starts:
+    def _in_tail(
+        self, view: View, resolution: Resolution, keys: Collection[BucketKey], starts: Sequence[int]
+    ) -> list[Bucket]:
+        """What no rollup has counted of these buckets."""
+        first_us, stop_us = starts[0], starts[-1] + resolution.width_us
+        tickers = sorted({ticker for ticker, _, _ in keys})
+        if not view.tail_files:
             return []
-        moment = pc.field("published_us")
-        tail = tail.filter((moment >= starts[0]) & (moment < starts[-1] + resolution.width_us))
-        if not tail.num_rows:
-            return []
-        rows = self._query(
-            f"""SELECT {_FOLD_COLUMNS} FROM (SELECT *, {bucket_start("published_us", resolution)} AS start_us FROM tail)
-            SEMI JOIN wanted USING (ticker, scorer, start_us)""",
-            {},
-            tail=tail,
-            wanted=wanted,
-        )
-        return buckets_of(fold_rows(self._store.duck, rows, resolution), resolution) if rows.num_rows else []
-
-    def _tail(self, view: View) -> pa.Table | None:
-        """The scores that no rollup has counted, None for none."""
         if view.tail_rows is not None:
-            return view.tail_rows if view.tail_rows.num_rows else None
-        sql = f"SELECT {_FOLD_COLUMNS} FROM read_parquet($files) WHERE position >= $first"
-        files = [file.path for file in view.tail_files]
-        return self._query(sql, {"files": files, "first": position_of(view.seen + 1, 0)}) if files else None
+            moment = pc.field("published_us")
+            asked = (moment >= first_us) & (moment < stop_us) & pc.field("ticker").isin(tickers)
+            scores = view.tail_rows.filter(asked)
+            if not scores.num_rows:
+                return []
+            rows = fold_rows(self._store.duck, scores, resolution)
+        else:
+            tail, params, tables = _tail(view)
+            where = "published_us >= $first_us AND published_us < $stop_us AND list_contains($tickers, ticker)"
+            folded = fold_sql(f"SELECT *, {ORD} FROM {tail} WHERE {where}", resolution, SOURCES)
+            params |= {"first_us": first_us, "stop_us": stop_us, "tickers": tickers}
+            rows = self._query(f"SELECT {_BUCKET_COLUMNS} FROM ({folded})", params, **tables).cast(BUCKET_ROW_SCHEMA)
+        rows = rows.filter(pc.field("start_us").isin(pa.array(starts, pa.int64())))
+        return [each for each in buckets_of(rows, resolution) if (each.ticker, each.scorer, each.start_us) in keys]
 
     def _accepted_since(self, view: View, version: int, most_rows: int) -> pa.Table | None:
         """The scores accepted at a version and after it, up to the view's; None when they are more than `most_rows`."""
@@ -265,6 +262,14 @@ class Follower:
         except pa.ArrowInvalid as error:
             raise StoreDamaged(f"A file of the store cannot be read: {error}") from error
         return rows
+
+
+def _tail(view: View) -> tuple[str, dict[str, Any], dict[str, pa.Table]]:
+    """The scores that no rollup has counted, as SQL with its parameters and tables."""
+    if view.tail_rows is not None:
+        return "tail", {}, {"tail": view.tail_rows}
+    params = {"tail_files": [file.path for file in view.tail_files], "tail_from": position_of(view.seen + 1, 0)}
+    return f"(SELECT {_FOLD_COLUMNS} FROM read_parquet($tail_files) WHERE position >= $tail_from)", params, {}
 
 
 def _commit(version: int, files: Sequence[DataFile]) -> Commit:

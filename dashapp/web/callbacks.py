@@ -37,18 +37,20 @@ def register(app: Dash, charts: Charts, pool: Executor) -> None:
     @app.callback(
         Output("pulse", "data"),
         Output("known", "data"),
+        Output("heard", "data"),
         Input("tick", "n_intervals"),
         State("pulse", "data"),
         State("known", "data"),
         on_error=fail_pulse,
     )
-    async def pulse(_: int | None, held: dict[str, Any] | None, known: list[Any] | None) -> tuple[Any, Any]:
+    async def pulse(_: int | None, held: dict[str, Any] | None, known: list[Any] | None) -> tuple[Any, ...]:
         try:
             moment = await in_thread(charts.moment)
         except TickertoneError as error:
             trouble = {"trouble": str(error)}
-            return no_update if held == trouble else trouble, no_update
-        return pulse_of(moment, held, known)
+            return no_update if held == trouble else trouble, no_update, no_update
+        heard = {"revision": moment.revision, "now_ms": moment.now_us // 1_000}
+        return *pulse_of(moment, held, known), heard
 
     @app.callback(
         Output({"type": "chart", "ticker": ALL}, "figure"),
@@ -91,7 +93,11 @@ def register(app: Dash, charts: Charts, pool: Executor) -> None:
             *(in_thread(charts.draw, ticker, view.resolution, window, moment, parse_look(look)) for ticker in cards)
         )
         news = {ticker: made for ticker, made, etag in zip(cards, drawn, etags, strict=True) if made.etag != etag}
-        span = {"start_ms": window.start_us // 1_000, "end_ms": window.end_us // 1_000}
+        span = {
+            "first_ms": window.first_us // 1_000,
+            "start_ms": window.start_us // 1_000,
+            "end_ms": window.end_us // 1_000,
+        }
         return (
             *answer(charted, cards, news),
             no_update if span == shown else span,
@@ -139,10 +145,10 @@ def fail(error: Exception) -> None:
     set_props("notice", {"children": SERVER_FAILED})
 
 
-def fail_pulse(error: Exception) -> tuple[Any, Any]:
+def fail_pulse(error: Exception) -> tuple[Any, ...]:
     """The same for `pulse`; its answer makes the next one that succeeds draw anew and take the notice away."""
     fail(error)
-    return {"trouble": SERVER_FAILED}, no_update
+    return {"trouble": SERVER_FAILED}, no_update, no_update
 
 
 def pulse_of(moment: Moment, held: dict[str, Any] | None, known: list[Any] | None) -> tuple[Any, Any]:
@@ -154,7 +160,7 @@ def pulse_of(moment: Moment, held: dict[str, Any] | None, known: list[Any] | Non
         [info.ticker, info.count, info.first_us // 1_000, info.last_us // 1_000] for info in moment.known.values()
     ]
     new_names = known is None or [row[0] for row in known] != [row[0] for row in tickers]
-    return {**beat, "now_ms": moment.now_us // 1_000}, tickers if new_names else no_update
+    return beat, tickers if new_names else no_update
 
 
 def _register_clientside(app: Dash) -> None:
@@ -204,7 +210,7 @@ def _register_clientside(app: Dash) -> None:
         "press", Output("action", "data"), Input("keys", "event"), State("table", "data"), prevent_initial_call=True
     )
     in_browser("set_look", Output("look", "data"), Input("theme-toggle", "n_clicks"))
-    in_browser("set_clock", Output("clock", "data"), Input("pulse", "data"), prevent_initial_call=True)
+    in_browser("set_clock", Output("clock", "data"), Input("heard", "data"), prevent_initial_call=True)
     in_browser(
         "read_out",
         Output({"type": "readout", "ticker": MATCH}, "children"),

@@ -30,12 +30,13 @@ PULSE_MS = 2_000
 # A page opened without tickers shows the ones most written about: as many as a laptop's screen holds without scrolling.
 DEFAULT_TICKERS = 4
 STRETCHES_OFFERED = 4
+FEED_TITLE = "How the charts are kept up to date, and how long ago the server was heard of"
 DATE_FORMAT = "YYYY-MM-DD"
 
 # Stands for the ticker in the card the browser makes copies of.
 TICKER_PLACE = "\u0000"
 
-MODULES = ("main", "action", "average", "chart", "clock", "theme", "view")
+MODULES = ("main", "action", "average", "candles", "chart", "clock", "live", "stream", "theme", "view")
 
 # What the page will want before its first candle, and would else ask for one after the other.
 DASH_SCRIPTS = ("dash/dcc/async-graph.js", "dash/dcc/async-dropdown.js")
@@ -95,6 +96,7 @@ def page(*, simulated: bool) -> html.Div:
             dcc.Store(id="view"),
             dcc.Store(id="window"),
             dcc.Store(id="look"),
+            dcc.Store(id="heard"),
             dcc.Store(id="clock"),
             dcc.Store(id="action"),
             dcc.Store(id="settled"),
@@ -292,6 +294,7 @@ def _header(*, simulated: bool) -> html.Header:
             html.Div(
                 className="icons",
                 children=[
+                    html.Span(id="feed", className="feed", title=FEED_TITLE),
                     _button(None, "average", title="The line of averages (key a)"),
                     html.Button(id="theme-toggle", className="icon", title="Light or dark", **_label("Light or dark")),
                 ],

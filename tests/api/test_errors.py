@@ -26,62 +26,75 @@ def asked(path: str, query: str) -> str:
     return f"{path}{'&' if '?' in path else '?'}{query}"
 
 
-def cases() -> list[tuple[str, int, str]]:
-    bad_times = ["NaN", "nan", "inf", "now", "2024-13-01", "2024-02-30T00:00:00Z", "2024-02-28T00:00:00", "1709", "", "%20"]
-    bad_limits = ["0", "-1", "1.5", "NaN", "inf", "1e3", "", "٣", "1_000", "9999999999", "0x10", "+1"]
-    found = [
-        *((asked(path, f"{name}={text}"), 400, "BAD_TIME") for path in RANGED for name in ("start", "end") for text in bad_times),
-        *((asked(path, "start=2024-03-02&end=2024-03-01"), 400, "BAD_RANGE") for path in RANGED),
-        *((asked(path, "start=2024-03-02T10:00:30Z&end=2024-03-02T10:00:30Z"), 400, "BAD_RANGE") for path in RANGED),
-        *((asked(path, "start=2024-03-02T10:00:40Z&end=2024-03-02T10:00:30Z"), 400, "BAD_RANGE") for path in RANGED),
-        *((asked(path, "end=0001-01-01T00:00:00Z"), 400, "BAD_RANGE") for path in RANGED),
-        *((asked(path, f"limit={text}"), 400, "BAD_RANGE") for path in (SERIES, MANY, ITEMS, TICKERS) for text in bad_limits),
-        *((asked(path, f"resolution={text}"), 400, "UNKNOWN_RESOLUTION")
-          for path in (SERIES, MANY, EXPORT) for text in ("2m", "1M", "60", "", "NaN", "1m,5m", "%F0%9F%92%A9")),
-        *((asked(path, f"format={text}"), 400, "UNKNOWN_FORMAT") for path in DATA for text in ("xml", "", "JSON", "json,csv")),
-        *((asked(path, "format=columns"), 400, "UNKNOWN_FORMAT") for path in (ITEMS, TICKERS, EXPORT)),
-        *((asked(path, "scorer=nobody@1"), 404, "UNKNOWN_SCORER") for path in DATA),
-        *((asked(path, f"{name}=1"), 400, "BAD_PARAMETER") for path in DATA for name in ("resoluton", "Limit", "_", "%00")),
-        *((asked(path, "scorer=a%00b"), 400, "BAD_PARAMETER") for path in DATA),
-        *((asked(path, "scorer=a%0Ab"), 400, "BAD_PARAMETER") for path in DATA),
-        *((asked(path, "scorer=a%C2%85b"), 400, "BAD_PARAMETER") for path in DATA),
-        *((asked(path, f"scorer={'x' * 200}"), 400, "BAD_PARAMETER") for path in DATA),
-        *((asked(path, "scorer=test@1&scorer=test@1"), 400, "BAD_PARAMETER") for path in DATA),
-        (asked(SERIES, "resolution=1m&resolution=5m"), 400, "BAD_PARAMETER"),
-        (asked(MANY, "tickers=MSFT"), 400, "BAD_PARAMETER"),
-        (asked(SERIES, f"cursor=s{'1' * 5_000}"), 400, "BAD_PARAMETER"),
-        *((asked(path, f"cursor={text}"), 400, "BAD_CURSOR")
-          for path in (SERIES, MANY) for text in ("", "s", "x5", "5", "s1.5", "s--1", "s٣", "sNaN", "s99999999999999999999", "i5", "tAAPL")),
-        # A cursor of another question: it lies outside the range.
-        (asked(SERIES, "start=2024-03-01&end=2024-03-02&cursor=s1709337600000000"), 400, "BAD_CURSOR"),
-        (asked(SERIES, "start=2024-03-01&end=2024-03-02&cursor=s1709251199999999"), 400, "BAD_CURSOR"),
-        *((asked(ITEMS, f"cursor={text}"), 400, "BAD_CURSOR")
-          for text in ("", "i", "i!!!!", "iW10", "iWzFd", "iWzEsMl0", "ibnVsbA", "iWzEuNSwiYSJd", "iW3RydWUsImEiXQ", "s5", "iWzEs", "i%E2%82%AC")),
-        (asked(ITEMS, "start=2024-03-01&end=2024-03-02&cursor=iWzE3MDkzMzc2MDAwMDAwMDAsImEiXQ"), 400, "BAD_CURSOR"),
-        *((asked(TICKERS, f"cursor={text}"), 400, "BAD_CURSOR") for text in ("", "t", "taapl", "AAPL", "t%20", "s5", "tA,B")),
-        ("/api/v2/timeseries/NEVER", 404, "UNKNOWN_TICKER"),
-        ("/api/v2/timeseries?tickers=AAPL,NEVER,NONE", 404, "UNKNOWN_TICKER"),
-        ("/api/v2/items?ticker=NEVER", 404, "UNKNOWN_TICKER"),
-        ("/api/v2/export?tickers=AAPL,NEVER", 404, "UNKNOWN_TICKER"),
-        *((f"/api/v2/timeseries/{text}", 400, "BAD_TICKER")
-          for text in ("A%20B", "A%00", "%F0%9F%92%A9", "A" * 25, "A" * 3_000, "AAPL,MSFT", "a..b", "$", "%24", "A%2F", "ß", "<script>")),
-        *((f"/api/v2/timeseries?tickers={text}", 400, "BAD_TICKER") for text in ("", ",", "AAPL,", "AAPL,,MSFT", "A%20B", "%F0%9F%92%A9")),
-        *((f"/api/v2/items?ticker={text}", 400, "BAD_TICKER") for text in ("", "AAPL,MSFT", "%20")),
-        (f"/api/v2/timeseries?tickers={','.join(f'T{number}' for number in range(51))}", 400, "BAD_RANGE"),
-        (f"/api/v2/export?tickers={','.join(f'T{number}' for number in range(51))}", 400, "BAD_RANGE"),
-        ("/api/v2/timeseries", 400, "BAD_REQUEST"),
-        ("/api/v2/items", 400, "BAD_REQUEST"),
-        ("/api/v2/export?table=secrets", 400, "BAD_PARAMETER"),
-        ("/api/v2/export?table=scores&resolution=1h", 400, "BAD_PARAMETER"),
-        ("/api/v2/nope", 404, "NOT_FOUND"),
-        ("/api/v2", 404, "NOT_FOUND"),
-        ("/api/", 404, "NOT_FOUND"),
-        ("/api/v2/tickers/", 404, "NOT_FOUND"),
-        ("/api/v1/timeseries/AAPL", 404, "NOT_FOUND"),
-        ("/api/docs/../../etc/passwd", 404, "NOT_FOUND"),
-        ("/api/docs/__init__.py", 404, "NOT_FOUND"),
-    ]  # fmt: skip
-    return found
+TIMES = ["NaN", "inf", "now", "2024-13-01", "2024-02-30T00:00:00Z", "2024-02-28T00:00:00", "1709", "", "%20"]
+LIMITS = ["0", "-1", "1.5", "NaN", "inf", "1e3", "", "٣", "1_000", "9999999999", "0x10", "%2B1"]
+WIDTHS = ["2m", "1M", "60", "", "NaN", "1m,5m", "%F0%9F%92%A9"]
+PLACES = ["", "s", "x5", "5", "s1.5", "s--1", "s٣", "sNaN", "s99999999999999999999", "i5", "tAAPL"]
+# Among them, packed: [], [1], [1,2], null, [1.5,"a"], [true,"a"].
+ITEM_PLACES = [
+    "", "i", "i!!!!", "iW10", "iWzFd", "iWzEsMl0", "ibnVsbA", "iWzEuNSwiYSJd", "iW3RydWUsImEiXQ", "s5", "iWzEs",
+    "i%E2%82%AC",
+]  # fmt: skip
+TICKER_PLACES = ["", "t", "taapl", "AAPL", "t%20", "s5", "tA,B"]
+SYMBOLS = [
+    "A%20B", "A%00", "%F0%9F%92%A9", "A" * 25, "A" * 3_000, "AAPL,MSFT", "a..b", "$", "%24", "A%2F", "ß", "<script>",
+]  # fmt: skip
+LISTS = ["", ",", "AAPL,", "AAPL,,MSFT", "A%20B", "%F0%9F%92%A9"]
+TOO_MANY = ",".join(f"T{number}" for number in range(51))
+
+
+def every(
+    paths: tuple[str, ...], name: str, values: list[str], code: str, status: int = 400
+) -> list[tuple[str, int, str]]:
+    """A parameter with each of the values, on each of the paths."""
+    return [(asked(path, f"{name}={value}"), status, code) for path in paths for value in values]
+
+
+CASES = [
+    *every(RANGED, "start", TIMES, "BAD_TIME"),
+    *every(RANGED, "end", TIMES, "BAD_TIME"),
+    *every(RANGED, "start=2024-03-02&end", ["2024-03-01", "2024-03-02"], "BAD_RANGE"),
+    *every(RANGED, "start=2024-03-02T10:00:40Z&end", ["2024-03-02T10:00:30Z"], "BAD_RANGE"),
+    *every(RANGED, "end", ["0001-01-01T00:00:00Z"], "BAD_RANGE"),
+    *every((SERIES, MANY, ITEMS, TICKERS), "limit", LIMITS, "BAD_RANGE"),
+    *every((SERIES, MANY, EXPORT), "resolution", WIDTHS, "UNKNOWN_RESOLUTION"),
+    *every(DATA, "format", ["xml", "", "JSON", "json,csv"], "UNKNOWN_FORMAT"),
+    *every((ITEMS, TICKERS, EXPORT), "format", ["columns"], "UNKNOWN_FORMAT"),
+    *every(DATA, "scorer", ["nobody@1"], "UNKNOWN_SCORER", 404),
+    *every(DATA, "scorer", ["a%00b", "a%0Ab", "a%C2%85b", "a%7Fb", "x" * 200], "BAD_PARAMETER"),
+    *every(DATA, "scorer=test@1&scorer", ["test@1"], "BAD_PARAMETER"),
+    *((asked(path, f"{name}=1"), 400, "BAD_PARAMETER") for path in DATA for name in ("resoluton", "Limit", "_", "%00")),
+    (asked(SERIES, "resolution=1m&resolution=5m"), 400, "BAD_PARAMETER"),
+    (asked(MANY, "tickers=MSFT"), 400, "BAD_PARAMETER"),
+    (asked(SERIES, f"cursor=s{'1' * 5_000}"), 400, "BAD_PARAMETER"),
+    *every((SERIES, MANY), "cursor", PLACES, "BAD_CURSOR"),
+    *every((ITEMS,), "cursor", ITEM_PLACES, "BAD_CURSOR"),
+    *every((TICKERS,), "cursor", TICKER_PLACES, "BAD_CURSOR"),
+    # Cursors of other questions: they lie outside the range.
+    *every(
+        (SERIES,), "start=2024-03-01&end=2024-03-02&cursor", ["s1709337600000000", "s1709251199999999"], "BAD_CURSOR"
+    ),
+    *every((ITEMS,), "start=2024-03-01&end=2024-03-02&cursor", ["iWzE3MDkzMzc2MDAwMDAwMDAsImEiXQ"], "BAD_CURSOR"),
+    ("/api/v2/timeseries/NEVER", 404, "UNKNOWN_TICKER"),
+    ("/api/v2/timeseries?tickers=AAPL,NEVER,NONE", 404, "UNKNOWN_TICKER"),
+    ("/api/v2/items?ticker=NEVER", 404, "UNKNOWN_TICKER"),
+    ("/api/v2/export?tickers=AAPL,NEVER", 404, "UNKNOWN_TICKER"),
+    *((f"/api/v2/timeseries/{symbol}", 400, "BAD_TICKER") for symbol in SYMBOLS),
+    *((f"/api/v2/timeseries?tickers={symbols}", 400, "BAD_TICKER") for symbols in LISTS),
+    *((f"/api/v2/items?ticker={symbol}", 400, "BAD_TICKER") for symbol in ("", "AAPL,MSFT", "%20")),
+    (f"/api/v2/timeseries?tickers={TOO_MANY}", 400, "BAD_RANGE"),
+    (f"/api/v2/export?tickers={TOO_MANY}", 400, "BAD_RANGE"),
+    ("/api/v2/timeseries", 400, "BAD_REQUEST"),
+    ("/api/v2/items", 400, "BAD_REQUEST"),
+    ("/api/v2/export?table=secrets", 400, "BAD_PARAMETER"),
+    ("/api/v2/export?table=scores&resolution=1h", 400, "BAD_PARAMETER"),
+    ("/api/v2/nope", 404, "NOT_FOUND"),
+    ("/api/v2", 404, "NOT_FOUND"),
+    ("/api/", 404, "NOT_FOUND"),
+    ("/api/v2/tickers/", 404, "NOT_FOUND"),
+    ("/api/v1/timeseries/AAPL", 404, "NOT_FOUND"),
+    ("/api/docs/__init__.py", 404, "NOT_FOUND"),
+]
 
 
 def problem(response: Any, status: int, code: str) -> Any:
@@ -98,7 +111,7 @@ def problem(response: Any, status: int, code: str) -> Any:
     return body
 
 
-@pytest.mark.parametrize(("path", "status", "code"), cases())
+@pytest.mark.parametrize(("path", "status", "code"), CASES)
 def test_what_cannot_be_answered_says_so_in_one_form(api: Api, path: str, status: int, code: str) -> None:
     problem(api.get(path), status, code)
     assert api.request("HEAD", path).status_code == status

@@ -177,9 +177,9 @@ for number in range(96, 101):
 
 
 @pytest.mark.parametrize("names_survive", [False, True], ids=["names gone", "names survive"])
-@pytest.mark.parametrize("following", ["the same again", "others"])
+@pytest.mark.parametrize("following", [[1], [2], [1, 2]], ids=["the same again", "others", "both"])
 def test_what_a_writer_killed_before_its_flush_left_is_durable_before_it_is_called_known_or_built_upon(
-    tmp_path: Path, following: str, names_survive: bool
+    tmp_path: Path, following: list[int], names_survive: bool
 ) -> None:
     root = tmp_path / "disk"
     root.mkdir()
@@ -194,10 +194,9 @@ fsync, entry = os.fsync, str(folder / "scores" / "_delta_log" / f"{{2:020d}}.jso
 os.fsync = lambda descriptor: None if os.path.exists(entry) else fsync(descriptor)  # as one killed after the commit
 append(open_store(folder), batch("x", 1, 4))
 os.fsync = fsync
-append(open_store(folder), batch("x", {1 if following == "the same again" else 2}, 4))
+append(open_store(folder), [row for number in {following} for row in batch("x", number, 4)])
 print("acknowledged 0\\n", end="", flush=True)
 """
     (disk,) = (disk for _, disk in traced(script, root, tmp_path / "trace"))
-    known = [0, 1] if following == "the same again" else [0, 2]
     folder = rebuild(disk, tmp_path / "after", names_survive=names_survive)
-    assert_holds(folder, {row.item_id for number in known for row in batch("x", number, 4)})
+    assert_holds(folder, {row.item_id for number in [0, *following] for row in batch("x", number, 4)})

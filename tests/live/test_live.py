@@ -19,6 +19,7 @@ from dashapp.model.time import EpochUs
 from dashapp.rollup import live as live_module
 from dashapp.rollup.job import rollup
 from dashapp.rollup.live import Live, Step
+from dashapp.store import reader as reader_module
 from dashapp.store.follow import Follower, Watch
 from dashapp.store.reader import Reader
 from dashapp.store.store import Store
@@ -139,12 +140,19 @@ def is_open(key: Key) -> bool:
     return key[3] + key[0] * 1_000_000 > NOW_US
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.fixture(params=["tail in memory", "tail in files"])
+def _tail(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "tail in files":
+        monkeypatch.setattr(reader_module, "TAIL_ROWS_IN_MEMORY", 10)
+
+
+@pytest.mark.usefixtures("_tail")
+@pytest.mark.parametrize("seed", range(2))
 def test_every_change_told_has_the_state_and_the_place_that_follow_from_the_table(
     store: Store, follow: Follow, seed: int
 ) -> None:
     draw = random.Random(seed)
-    for number in range(40):
+    for number in range(25):
         append(store, batch(draw, f"{seed}-{number // 3}"))
         if draw.random() < 0.15:
             rollup(store)
@@ -197,10 +205,11 @@ def test_what_is_no_longer_held_is_read_again(store: Store, monkeypatch: pytest.
     following.close()
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.usefixtures("_tail")
+@pytest.mark.parametrize("seed", range(2))
 def test_a_replay_tells_the_last_change_of_each_bucket_and_what_ended(store: Store, follow: Follow, seed: int) -> None:
     draw = random.Random(seed)
-    for number in range(25):
+    for number in range(20):
         append(store, batch(draw, f"{seed}-{number}"))
         if draw.random() < 0.2:
             rollup(store)

@@ -23,6 +23,16 @@ def test_a_full_bucket_is_emptied_refused_and_refilled() -> None:
     rates.take("a", 25, 2.5)  # what was refused took nothing
 
 
+def test_an_empty_bucket_is_told_before_the_amount_is_known_and_when_as_much_as_last_time_will_be_there() -> None:
+    rates = Rates(per_s=10, burst=50)
+    rates.check("a", 0.0)
+    rates.take("a", 50, 0.0)
+    with pytest.raises(RateLimited) as refused:
+        rates.check("a", 0.05)
+    assert refused.value.retry_after_s == 5
+    rates.check("a", 0.15)
+
+
 def test_each_sender_has_its_own() -> None:
     rates = Rates(per_s=1, burst=1)
     rates.take("a", 1, 0.0)
@@ -36,8 +46,8 @@ def test_more_than_a_bucket_holds_goes_through_when_it_is_full_and_is_paid_for_a
     rates.take("a", 200, 0.0)
     for now_s in (0.0, 14.9):
         with pytest.raises(RateLimited):
-            rates.take("a", 0, now_s)
-    rates.take("a", 0, 15.2)
+            rates.check("a", now_s)
+    rates.check("a", 15.2)
     rates.take("a", 1, 15.2)
 
 

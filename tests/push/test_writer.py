@@ -15,7 +15,7 @@ import pytest
 from dashapp.config import Settings
 from dashapp.errors import Overloaded, StoreError, StoreNotWritable, TooLarge
 from dashapp.ingest.rejects import Rejection
-from dashapp.ingest.scoring.scorer import load_scorer
+from dashapp.ingest.scoring.scorer import DEFAULT_SCORER_IDENTITY, load_scorer
 from dashapp.ingest.writer import ItemWriter
 from dashapp.model.item import Item, Mention, Outcome
 from dashapp.model.score import quantise
@@ -137,7 +137,7 @@ def test_items_without_a_score_are_scored(tmp_path: Path, start: Start) -> None:
     start().submit([item("a", score=None, text=text), item("b")]).result(20)
     (sentiment,) = load_scorer().score([text])
     stored = {row["item_id"]: (row["score_e6"], row["scorer"]) for row in stored_scores(open_store(tmp_path))}
-    assert stored == {"a": (quantise(sentiment.score), "vader@3.3.2"), "b": (500_000, "test@1")}
+    assert stored == {"a": (quantise(sentiment.score), DEFAULT_SCORER_IDENTITY), "b": (500_000, "test@1")}
 
 
 def test_commits_that_follow_each_other_begin_apart(tmp_path: Path, start: Start) -> None:
@@ -197,7 +197,7 @@ def test_a_full_disk_is_told_to_all_who_wait_and_later_ones_are_stored(
         patch.setattr(durable, "write_parquet", full)
         futures = [writer.submit([item("a")]), writer.submit([item("b"), BAD])]
         for future in futures:
-            with pytest.raises(StoreNotWritable, match="No space left on device. Nothing was acknowledged"):
+            with pytest.raises(StoreNotWritable, match=r"No space left on device\. Nothing was acknowledged"):
                 future.result(20)
     assert "could not be stored" in caplog.text
     assert told(writer.submit([item("a"), item("b")])) == [("accepted", "a"), ("accepted", "b")]

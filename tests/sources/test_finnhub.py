@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -132,7 +133,7 @@ def test_no_day_is_left_out_at_midnight(stand: Newsstand) -> None:
         (page,) = poll(stand, "AAPL", position=position, now_us=NOW + hour * 3_600 * US_PER_SECOND)
         position = dict(page.position)
     asked = [(date.fromisoformat(call.params["from"]), date.fromisoformat(call.params["to"])) for call in stand.calls]
-    assert all(later[0] <= earlier[1] for earlier, later in zip(asked, asked[1:], strict=False))
+    assert all(later[0] <= earlier[1] for earlier, later in pairwise(asked))
     assert asked[-1] == (date(2022, 9, 16), date(2022, 9, 17))
 
 

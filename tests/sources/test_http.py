@@ -229,7 +229,7 @@ KEY = "s3cret/+key="
         Reply(f"The key {KEY} is wrong, also as s3cret%2F%2Bkey%3D", 401),
         Reply("x" * 190 + KEY, 429),
         Reply(f"<p>{KEY}</p>"),
-        Reply(delay_s=2),
+        Reply(delay_s=4),
         Reply("cut", cut_at=1),
     ],
     ids=["refused", "at-the-cut", "not-json", "slow", "cut-off"],
@@ -246,7 +246,7 @@ def test_no_message_and_no_log_holds_a_key(
     )
     question = Question("paper", f"{stand.url}/news", **secrets)
     with pytest.raises(SourceError) as caught:
-        parse_json(question, ask(question, timeout_s=0.2))
+        parse_json(question, ask(question, timeout_s=1.0))
     sent = stand.calls[0]
     assert KEY in (sent.headers.get("authorization", "") + sent.params.get("apikey", "")), "it was sent"
     assert "s3cret" not in str(caught.value)

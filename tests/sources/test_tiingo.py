@@ -70,7 +70,7 @@ def test_the_other_recorded_form_of_time_is_read_as_well(stand: Newsstand, real_
 @pytest.mark.parametrize("name", ["news_bulk.yaml", "news_bulk_file_ids.yaml"])
 def test_the_recorded_refusal_is_told_in_tiingo_s_words(stand: Newsstand, real_data: Path, name: str) -> None:
     stand.at(PATH, recorded(real_data, name))
-    with pytest.raises(SourceRefused, match="answered 403: .*You do not have permission to access the News API"):
+    with pytest.raises(SourceRefused, match=r"answered 403: .*You do not have permission to access the News API"):
         poll(stand, "AAPL")
 
 
@@ -192,6 +192,17 @@ def test_bad_rows_are_rejected_with_reasons_and_the_others_taken(stand: Newsstan
         "tiingo:[11]": "bad_source",
         "tiingo:[12]": "bad_id",
     }
+
+
+def test_a_page_of_bad_rows_does_not_hide_the_good_ones_behind_it(stand: Newsstand) -> None:
+    told = [article(number, NOW - number * 600 * SECOND_US) for number in range(110)]
+    for row in told[:100]:
+        row["tickers"] = ["$$"]
+    stand.at(PATH, library(told))
+    first, second = poll(stand, "AAPL", times=2)
+    assert (len(rejections(first)), first.next_poll_s) == (100, 0)
+    assert len(items(second)) == 10
+    assert second.position["walk"]["since"] == NOW - 100 * 600 * SECOND_US, "only good rows say what is known"
 
 
 def test_an_article_without_an_id_gets_one_that_stays_the_same(stand: Newsstand) -> None:

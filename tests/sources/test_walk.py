@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashapp.ingest.sources.walk import Walk
+from dashapp.ingest.sources.walk import LONG_US, Walk
 
 PAGE = 5
 
@@ -20,10 +20,17 @@ def page_of(stream: list[int], walk: Walk) -> list[int]:
     return sorted(older, reverse=True)[:PAGE]
 
 
-def step(walk: Walk, keys: list[int], max_pages: int = 1_000) -> Walk:
+def step(walk: Walk, keys: list[int], max_pages: int = 1_000, now_us: int = 0) -> Walk:
     stuck = walk.oldest is not None and bool(keys) and min(keys) >= walk.oldest
     return walk.step(
-        keys, rows=len(keys), known=walk.since, is_last=len(keys) < PAGE or stuck, max_pages=max_pages, name="test"
+        keys,
+        lowest=min(keys, default=None),
+        rows=len(keys),
+        known=walk.since,
+        is_last=len(keys) < PAGE or stuck,
+        max_pages=max_pages,
+        name="test",
+        now_us=now_us,
     )
 
 
@@ -65,6 +72,15 @@ def test_a_source_without_end_is_left_after_so_many_pages_and_it_is_said(caplog:
         walk = step(walk, [key - 5 * page for key in (1_000, 999, 998, 997, 996)], max_pages=4)
     assert walk == Walk(1_000, 1_000)
     assert "more than 4 pages are new; older rows are left out" in caplog.text
+
+
+def test_a_walk_that_took_long_is_followed_by_the_next_at_once_another_is_not() -> None:
+    first = step(Walk(3, 3), [19, 18, 17, 16, 15], now_us=1_000)
+    assert first.next_poll_s(1_000) == 0
+    for took_us, pause in ((LONG_US, None), (LONG_US + 1, 0)):
+        last = step(stored(first), [7, 6, 5, 4, 3], now_us=1_000 + took_us)
+        assert (last.since, last.next_poll_s(1_000 + took_us)) == (19, pause)
+    assert step(last, [19], now_us=5_000 + LONG_US).next_poll_s(5_000 + LONG_US) is None, "a walk of one page is short"
 
 
 def test_what_is_known_never_falls() -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from dashapp.config import Settings
@@ -19,10 +22,12 @@ from dashapp.model.time import MAX_US, MIN_US, US_PER_SECOND
 from dashapp.query import answer
 from dashapp.query.series import Series
 from dashapp.rollup.job import rollup
+from dashapp.rollup.verify import verify
 from dashapp.store import reader as reader_module
 from dashapp.store.duck import Duck
 from dashapp.store.reader import Reader
 from dashapp.store.store import Store
+from dashapp.store.tables import DataFile, NewFile
 from tests import oracle
 from tests.stores import (
     DAY_US,
@@ -445,3 +450,77 @@ def test_times_that_leave_the_store_are_whole_and_scores_exact_to_the_millionth(
     (series,) = series_reader(store).series(["AAPL"], RESOLUTIONS[0], 0, HOUR_US)
     assert series.timestamp_us == [0, MINUTE_US]
     assert (series.open, series.close) == ([0.333333, -0.000001], [0.333333, -0.000001])
+
+
+def test_a_rollup_between_the_looks_at_the_two_tables_is_not_half_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer, store = open_store(tmp_path), open_store(tmp_path)
+    append(writer, SCORES[:30])
+    turns = iter([SCORES[30:60], SCORES[60:90]])
+
+    def interrupted(refresh: Callable[[], int]) -> Callable[[], int]:
+        def look() -> int:
+            version = refresh()
+            batch = next(turns, None)
+            if batch:
+                append(writer, batch)
+                rollup(writer)
+            return version
+
+        return look
+
+    for table in (store.scores.table, store.buckets.table):
+        monkeypatch.setattr(table, "refresh", interrupted(table.refresh))
+
+    result = verify(Reader(store, timeout_ms=60_000))
+
+    assert result.differ == 0
+    assert result.checked > 0
+
+
+def compact(store: Store) -> None:
+    """Put one file in the place of all of a date, as upkeep will: positions stay, the version goes up by one."""
+    table = store.scores.table
+    table.refresh()
+    by_date: dict[str, list[DataFile]] = {}
+    for file in table.files():
+        by_date.setdefault(file.partition["date"], []).append(file)
+    new = []
+    for date, files in by_date.items():
+        rows = pa.concat_tables([pq.ParquetFile(file.path).read() for file in files])
+        order = [(name, "ascending") for name in ("ticker", "scorer", "published_us", "item_id")]
+        new.append(NewFile({"date": date}, rows.sort_by(order)))
+    table.commit(table.write(new), table.files())
+
+
+@pytest.mark.parametrize("few", [True, False])
+@pytest.mark.parametrize("rolled_up_after", [False, True])
+def test_compacted_files_that_hold_rows_from_before_and_after_a_rollup_change_nothing(
+    tmp_path: Path, few: bool, rolled_up_after: bool
+) -> None:
+    with nullcontext() if few else nothing_is_few():
+        writer, store = open_store(tmp_path), open_store(tmp_path)
+        reader = Reader(store, timeout_ms=60_000)
+        append(writer, SCORES[:80])
+        reader.view()
+        append(writer, SCORES[80:100])
+        rollup(writer)
+        append(writer, SCORES[100:200])
+        before = shown_buckets(store)
+        assert before == expected_buckets(store)
+        if rolled_up_after:
+            rollup(writer)
+
+        compact(writer)
+
+        view = reader.view()  # one that held the tail of long ago
+        day = RESOLUTIONS[-1]
+        assert sum(reader.buckets(view, day, MIN_US, MAX_US + 1).column("count").to_pylist()) == 200
+        assert shown_buckets(store) == before == expected_buckets(store)
+        assert append(open_store(tmp_path), SCORES[:201]) == [True] * 200 + [False]
+        rollup(writer)
+        assert shown_buckets(store) == expected_buckets(store)
+        assert verification(store).differ == 0
+        rollup(writer, full=True)
+        assert shown_buckets(store) == expected_buckets(store)

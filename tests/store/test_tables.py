@@ -17,7 +17,7 @@ from dashapp.config import Settings
 from dashapp.errors import CommitConflict, StoreDamaged, StoreMissing, StoreNotWritable
 from dashapp.rollup.job import rollup
 from dashapp.store.store import Store
-from dashapp.store.tables import DataFile, NewFile, Table
+from dashapp.store.tables import CHECKPOINT_EVERY, DataFile, NewFile, Table
 from tests.stores import append, expected_buckets, open_store, score, shown_buckets, stored_scores, verification
 
 SCHEMA = pa.schema([pa.field("date", pa.string()), pa.field("position", pa.int64())])
@@ -385,7 +385,7 @@ def test_everything_is_flushed_in_order_before_an_append_returns(
         folder = f"store/scores/date={date}"
         (data,) = (place for place, path in enumerate(before) if path.startswith(folder) and path.endswith(".parquet"))
         assert data < before.index(folder)
-        assert before.index(folder) >= 0
+        assert "store/scores" in before[data:]
     for name in (".", "store", "store/scores", "store/scores/_delta_log", f"store/scores/_delta_log/{0:020d}.json"):
         assert name in before
     # Then the entry, then its folder, and only then does the append return.
@@ -393,19 +393,37 @@ def test_everything_is_flushed_in_order_before_an_append_returns(
     assert paths == before + after
 
 
-def test_the_folders_of_a_killed_writer_are_flushed_by_the_one_who_uses_them_first(
+def test_the_folder_of_a_killed_writer_is_flushed_by_name_before_it_is_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    open_store(tmp_path / "store").close()
-    (tmp_path / "store" / "scores" / "date=1970-01-01").mkdir()  # made, and killed before anything was flushed
-    flushed = []
+    store = open_store(tmp_path)
+    append(store, [score("a", 0, 1)])
+    (tmp_path / "scores" / "date=1970-01-02").mkdir()  # made by another, which was killed before it flushed anything
+    flushed: list[Path] = []
     fsync = os.fsync
     monkeypatch.setattr(os, "fsync", lambda descriptor: (flushed.append(path_of(descriptor)), fsync(descriptor)))
 
-    append(open_store(tmp_path / "store"), [score("a", 0, 1)])
+    append(store, [score("b", 86_400_000_000, 1)])
 
-    assert tmp_path / "store" / "scores" in flushed
-    assert tmp_path / "store" / "scores" / "date=1970-01-01" in flushed
+    entry = flushed.index(tmp_path / "scores" / "_delta_log" / f"{2:020d}.json")
+    assert flushed.index(tmp_path / "scores") < entry
+    assert flushed.index(tmp_path / "scores" / "date=1970-01-02") < entry
+    flushed.clear()
+    append(store, [score("c", 86_400_000_001, 1)])
+    assert tmp_path / "scores" not in flushed  # once is enough
+
+
+def test_a_checkpoint_is_flushed_with_its_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = open_table(tmp_path / "t")
+    flushed: list[str] = []
+    fsync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (flushed.append(path_of(descriptor).name), fsync(descriptor)))
+    for number in range(1, CHECKPOINT_EVERY + 1):
+        table.commit(table.write([new_file(number)]))
+    (checkpoint,) = (name for name in entries(tmp_path / "t") if name.endswith(".checkpoint.parquet"))
+    assert checkpoint in flushed
+    assert "_last_checkpoint" in flushed
+    assert flushed.index("_last_checkpoint") < len(flushed) - 1 - flushed[::-1].index("_delta_log")
 
 
 def test_a_data_file_knows_its_place_rows_and_bounds(tmp_path: Path) -> None:

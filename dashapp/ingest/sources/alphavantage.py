@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from dashapp.errors import SourceError, SourceGarbled, SourceLimited, SourceRefused
+from dashapp.errors import RowRejected, SourceError, SourceGarbled, SourceLimited, SourceRefused
 from dashapp.ingest.columns import ColumnMapping, RowOptions
 from dashapp.ingest.sources.http import Question, in_words, parse_json
 from dashapp.ingest.sources.poll import Access, Page, Position, read_rows, section
 from dashapp.ingest.sources.walk import Walk
+from dashapp.ingest.times import parse_time
 from dashapp.model.time import US_PER_SECOND, to_datetime
 
 SCORER = "alphavantage@1"
@@ -26,11 +27,12 @@ LATE_US = 7_200 * US_PER_SECOND
 # After "25 requests per day" only a new day helps; to ask again each hour finds it soon enough.
 _LIMITED_S = 3_600.0
 
+_UTC = ZoneInfo("UTC")
 _MAPPING = ColumnMapping(
     ts="time_published", text=("title", "summary"), ticker="ticker_sentiment", source="source", url="url"
 )
 # "time_published" has no zone; by the documentation it is UTC.
-_OPTIONS = RowOptions(zone=ZoneInfo("UTC"), scorer=SCORER, place_name="alphavantage")
+_OPTIONS = RowOptions(zone=_UTC, scorer=SCORER, place_name="alphavantage")
 # Errors are told in words, with the status of a success.
 _WORDS = ("Information", "Note", "Error Message")
 _LIMIT_WORDS = re.compile(r"rate limit|call frequency|requests? per|calls? per|spreading out", re.IGNORECASE)
@@ -66,20 +68,26 @@ class AlphaVantage:
             return Page((), position)
         values = _articles(question, parse_json(question, answer))
         read = read_rows(self.name, values, _MAPPING, _OPTIONS, id_of=_url_of)
-        times_us = [min(item.published_us, now_us) for _, item in read.pairs]
+        lowest = min((at_us for row in values if (at_us := _published_us(row)) is not None), default=None)
         after = walk.step(
-            times_us,
+            [min(item.published_us, now_us) for _, item in read.pairs],
+            lowest=lowest,
             rows=len(values),
             known=known,
-            is_last=len(values) < PAGE_ROWS or (walk.oldest is not None and min(times_us, default=0) >= walk.oldest),
+            is_last=len(values) < PAGE_ROWS
+            or (walk.oldest is not None and lowest is not None and lowest >= walk.oldest),
             max_pages=MAX_PAGES,
             name=self.name,
+            now_us=now_us,
         )
         strange = {item.id for _, item in read.pairs if not self._is_asked_for(item.mentions)}
         return Page(
             [row for row in read.rows if getattr(row, "id", None) not in strange],
-            {"walk": after.stored(), "validators": answer.validators if after == walk else {}},
-            next_poll_s=None if after.oldest is None else 0,
+            {
+                "walk": after.stored(),
+                "validators": answer.validators if after.oldest is None and after.since == walk.since else {},
+            },
+            next_poll_s=after.next_poll_s(now_us),
             ignored=read.ignored + len(strange),
         )
 
@@ -110,6 +118,15 @@ def _url_of(row: Any) -> str | None:
     """The address of an article, which is what Alpha Vantage has for an id."""
     url = row.get("url")
     return url.strip() if isinstance(url, str) and url.strip() else None
+
+
+def _published_us(row: object) -> int | None:
+    if not isinstance(row, dict):
+        return None
+    try:
+        return parse_time(row.get("time_published"), zone=_UTC, date_only=None)
+    except RowRejected:
+        return None
 
 
 def _minute(moment_us: int) -> str:

@@ -62,23 +62,31 @@ class StockTwits:
         if not isinstance(values, list):
             raise SourceGarbled(f"{self.name} answered JSON without a list of messages.")
         read = read_rows(self.name, values, _MAPPING, _OPTIONS)
-        numbers = [(whole_number(row.get("id")), item.published_us) for row, item in read.pairs]
-        ids = [number for number, _ in numbers if number is not None]
+        ids = [number for row, _ in read.pairs if (number := _id_of(row)) is not None]
+        lowest = min((number for row in values if (number := _id_of(row)) is not None), default=None)
         # The first walk has no `since` to meet; it ends where the time to look back over begins.
-        is_old = walk.since == 0 and any(at_us < now_us - self._access.lookback_us for _, at_us in numbers)
-        is_same = walk.oldest is not None and bool(ids) and min(ids) >= walk.oldest
+        is_old = walk.since == 0 and any(
+            item.published_us < now_us - self._access.lookback_us for _, item in read.pairs
+        )
+        is_same = walk.oldest is not None and lowest is not None and lowest >= walk.oldest
         after = walk.step(
             ids,
+            lowest=lowest,
             rows=len(values),
             known=walk.since,
             is_last=bool(is_last) or is_old or is_same or (is_last is None and len(values) < PAGE_ROWS),
             max_pages=MAX_PAGES,
             name=f"{self.name} {symbol}",
+            now_us=now_us,
         )
         validators = answer.validators if after.oldest is None and after.since == walk.since else {}
         return Page(
             read.rows,
             {"walk": after.stored(), "validators": validators},
-            next_poll_s=None if after.oldest is None else 0,
+            next_poll_s=after.next_poll_s(now_us),
             ignored=read.ignored,
         )
+
+
+def _id_of(row: object) -> int | None:
+    return whole_number(row.get("id")) if isinstance(row, dict) else None

@@ -7,8 +7,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from dashapp.errors import RowRejected, SourceGarbled
@@ -64,25 +62,29 @@ class Tiingo:
         read = read_rows(self.name, values, _MAPPING, _OPTIONS)
         page_digest = hashlib.blake2b(answer.body, digest_size=12).hexdigest()
         after = walk.step(
-            [min(_crawled_us(row, item.published_us), now_us) for row, item in read.pairs],
+            [min(at_us, now_us) for row, _ in read.pairs if (at_us := _crawled_us(row)) is not None],
+            lowest=min((at_us for row in values if (at_us := _crawled_us(row)) is not None), default=None),
             rows=len(values),
             known=walk.since - LATE_US,
             is_last=len(values) < PAGE_ROWS or page_digest == position.get("page"),
             max_pages=MAX_PAGES,
             name=self.name,
+            now_us=now_us,
         )
         # Only the first page is asked for with the same question again.
         validators = answer.validators if walk.rows == 0 and after.oldest is None else {}
         return Page(
             read.rows,
             {"walk": after.stored(), "page": page_digest, "validators": validators},
-            next_poll_s=None if after.oldest is None else 0,
+            next_poll_s=after.next_poll_s(now_us),
             ignored=read.ignored,
         )
 
 
-def _crawled_us(row: Mapping[str, Any], published_us: int) -> int:
+def _crawled_us(row: object) -> int | None:
+    if not isinstance(row, dict):
+        return None
     try:
-        return parse_time(row.get("crawlDate"), zone=_UTC, date_only=None)
+        return parse_time(row.get("crawlDate") or row.get("publishedDate"), zone=_UTC, date_only=None)
     except RowRejected:
-        return published_us
+        return None

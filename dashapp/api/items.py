@@ -15,8 +15,8 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from starlette.requests import ClientDisconnect
 
-from dashapp.api.upload import BodyMemory, BodyShare, packing_of, read_body, unpack
 from dashapp.api.rates import Rates
+from dashapp.api.upload import BodyMemory, BodyShare, packing_of, read_body, unpack
 from dashapp.config import Settings
 from dashapp.errors import Unauthorized, UsageError
 from dashapp.model.item import Outcome

@@ -166,7 +166,7 @@ class Reader:
         files = [file.path for file in view.bucket_files.get(RESOLUTIONS[-1].name, ())]
         if files:
             rows = self.table(
-                "SELECT ticker, scorer, sum(count)::BIGINT AS count, min(open_us) AS first_us, max(close_us) AS last_us "
+                "SELECT ticker, scorer, sum(count)::BIGINT AS count, min(open_us), max(close_us) "
                 "FROM read_parquet($files) GROUP BY ticker, scorer",
                 {"files": files},
             )

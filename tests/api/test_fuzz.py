@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.api.conftest import TICKERS, fill
+from tests.api.conftest import fill
 from tests.conftest import Server, ServerFactory
 from tests.stores import open_store
 
@@ -28,12 +28,13 @@ include-path = "/api/v2/items"
 include-method = "POST"
 checks.negative_data_rejection.enabled = false
 """
-KNOWN = f"""
+KNOWN = """
 [parameters]
-ticker = {list(TICKERS)}
-tickers = ["AAPL,MSFT", "BTC/USD", "AAPL,BRK-A,MSFT"]
-scorer = ["test@1", "other@2"]
-""".replace("'", '"')
+"path.ticker" = "BTC/USD"
+"query.ticker" = "AAPL"
+tickers = "AAPL,BRK-A,MSFT"
+scorer = "test@1"
+"""
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ def test_answers_with_the_same_stamp_are_the_same_whatever_happens_between(
     append(store, [score("first", FIRST, 1, ticker=ticker) for ticker in tickers])
     seen: dict[tuple[object, ...], object] = {}
     kept = 0
-    for number in range(40):
+    for number in range(25):
         change = draw.random()
         if change < 0.2:
             rollup(store, full=change < 0.05)
@@ -43,7 +43,7 @@ def test_answers_with_the_same_stamp_are_the_same_whatever_happens_between(
                     key = (ticker, resolution.name, start_us, days, stamp)
                     kept += key in seen
                     assert seen.setdefault(key, series) == series
-    assert kept > 200
+    assert kept > 100
 
 
 def test_a_stamp_changes_for_the_ticker_and_the_range_that_a_score_arrived_in(tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from dashapp.store.store import Store
 from tests.live.sse import Stream
 from tests.stores import HOUR_US, append, open_store, score
 
-OPEN = {"TICKERTONE_PUSH_OPEN_ON_LOOPBACK": "yes"}
+# Heartbeats come when everything is told; short ones let tests wait for them.
+OPEN = {"TICKERTONE_PUSH_OPEN_ON_LOOPBACK": "yes", "TICKERTONE_LIVE_HEARTBEAT_S": "1"}
 
 
 @dataclass
@@ -78,8 +79,8 @@ def stay_in_minute(seconds: float) -> None:
 
 @pytest.fixture(scope="module")
 def site(server: Any) -> Iterator[Site]:
-    """The server of this module, with short heartbeats."""
-    running = server("serve", env={**OPEN, "TICKERTONE_LIVE_HEARTBEAT_S": "1"})
+    """The server of this module."""
+    running = server("serve", env=OPEN)
     store = open_store(running.data_dir)
     site = Site(running.url, store, running.process.pid)
     site.add("first", "KNOWN", late_us=HOUR_US)

@@ -113,8 +113,8 @@ class Stream:
         )
 
     def wait_version(self, version: int, timeout_s: float = 10) -> None:
-        """Until it was told of all changes up to a version."""
-        self.wait(lambda event: event.place[0] >= version, timeout_s)
+        """Until it was told of all watched changes up to a version: heartbeats come when nothing more is to be told."""
+        self.wait(lambda event: event.name == "heartbeat" and event.place[0] >= version, timeout_s)
 
     def wait_over(self, timeout_s: float = 10) -> None:
         self._thread.join(timeout_s)

@@ -117,8 +117,10 @@ class Stream:
         self.wait(lambda event: event.name == "heartbeat" and event.place[0] >= version, timeout_s)
 
     def wait_over(self, timeout_s: float = 10) -> None:
+        """Until the server ended it."""
         self._thread.join(timeout_s)
         assert self.is_over, f"the stream did not end in {timeout_s} s"
+        self.close()
 
     def close(self) -> None:
         """Cut the connection."""

@@ -146,6 +146,7 @@ def test_a_server_ends_within_five_seconds_with_streams_open(server: Any) -> Non
     received = b""
     while part := raw.recv(65_536):
         received += part
+    raw.close()
     assert received.endswith(b"\r\n0\r\n\r\n"), "the answer was cut off instead of ended"
     assert "graceful shutdown exceeded" not in running.log
     assert "Traceback" not in running.log

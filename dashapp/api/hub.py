@@ -27,11 +27,12 @@ MERGE_S = 0.1
 _RETRY_AFTER_S = 5
 # Those who were cut off together come back together, and ask for the same.
 _REPLAY_KEPT_S = 5.0
+# How long to leave a store alone that could not be read.
+_ASK_AGAIN_S = 2.0
 # A timer may be a little early.
 _TIMER_S = 0.001
 
 Send = Callable[[bytes], Awaitable[None]]
-
 
 _KINDS = {kind: f"event: {kind}\n".encode() for kind in ("bucket_update", "partial_bucket", "heartbeat", "resync")}
 
@@ -218,13 +219,16 @@ class Hub:
 
     async def _choose_default_scorer(self) -> None:
         """Ask for the scorer of those who name none; when it is another one than before, they have to begin anew."""
-        try:
-            chosen = await asyncio.get_running_loop().run_in_executor(self._pool, self._ask_default_scorer)
-        except UnknownScorer as error:  # the one that is set, which has no scores here yet
-            chosen = str(error.details["scorer"])
-        except StoreError as error:
-            log.warning("the scorer of the live stream stays %r: %s", self._default_scorer, error)
-            chosen = self._default_scorer
+        while True:
+            try:
+                chosen = await asyncio.get_running_loop().run_in_executor(self._pool, self._ask_default_scorer)
+            except UnknownScorer as error:  # the one that is set, which has no scores here yet
+                chosen = str(error.details["scorer"])
+            except StoreError as error:
+                log.warning("the scorer of the live stream is not known yet: %s", error)
+                await asyncio.sleep(_ASK_AGAIN_S)
+                continue
+            break
         self._default_scorer = chosen
         self._has_begun.set()
         for listener in self._listeners:
@@ -307,7 +311,9 @@ class Hub:
         if replay is None:
             return None
         now_ms = now_us // 1_000
-        told = [id_line(place, ms) + bucket_event(bucket, now_us) for bucket in replay.closed]
+        # Only the last of the endings carries the new time, as in the journal.
+        told = [id_line(place, ms) + bucket_event(bucket, now_us) for bucket in replay.closed[:-1]]
+        told += [id_line(place, now_ms) + bucket_event(bucket, now_us) for bucket in replay.closed[-1:]]
         told += [id_line(change.place, now_ms) + bucket_event(change.bucket, now_us) for change in replay.changes]
         pieces = [b"".join(told[first : first + EVENTS_AT_ONCE]) for first in range(0, len(told), EVENTS_AT_ONCE)]
         return _Missed(pieces, replay.head, now_ms)
@@ -331,4 +337,12 @@ class Hub:
     def _do(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._look_after)
+
+    def _look_after(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            # A fault of this program. Streams that end send their readers to ask again; silent ones would deceive them.
+            log.critical("the live stream has failed and ends", exc_info=error)
+            self._end()

@@ -113,8 +113,8 @@ class Journal:
         """
         changed = self._changed_after(place, watch)
         ended = [key for key in self._ended_after(ms, watch) if self._places.get(key, place) <= place]
-        # Who is cut off between two endings is told them all again, so they carry the time of before.
-        parts = self._events(ended, self._ended, place, ms)
+        # Who is cut off between two endings is told them all again: only the last carries the new time.
+        parts = self._events(ended[:-1], self._ended, place, ms) + self._events(ended[-1:], self._ended, place, self.ms)
         for key in changed[:EVENTS_AT_ONCE]:
             parts += self._events([key], self._recent, self._places[key], self.ms)
         if len(changed) > EVENTS_AT_ONCE:

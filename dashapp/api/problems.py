@@ -59,7 +59,8 @@ def install(server: FastAPI) -> None:
 
     async def unforeseen(request: Request, error: Exception) -> JSONResponse:
         log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-        return problem(503, "UNAVAILABLE", "The server could not answer; its log says why. Try again later.")
+        message = "The server could not answer; its log says why. Try again later."
+        return problem(503, "UNAVAILABLE", message, headers={"Retry-After": str(RETRY_AFTER_S)})
 
     server.add_exception_handler(TickertoneError, known)
     server.add_exception_handler(RequestValidationError, invalid)

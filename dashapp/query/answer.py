@@ -8,14 +8,13 @@ from typing import Any
 from dashapp.errors import BadCursor, BadRange
 from dashapp.model.resolution import Resolution, end_us, floor_us, is_partial, progress_pct
 from dashapp.model.time import MAX_US, MIN_US, EpochUs, parse_iso, to_iso
-from dashapp.query import csv
 from dashapp.query.series import Asked, Series
-from dashapp.store.answers import BUCKETS
+from dashapp.store import answers, csv
 
 # As many candles as a wide screen shows at three pixels each and a person can tell apart.
 DEFAULT_BUCKETS = 300
 
-CSV_COLUMNS: tuple[str, ...] = tuple(BUCKETS.names)
+CSV_COLUMNS: tuple[str, ...] = tuple(answers.BUCKETS.names)
 
 
 def default_range(resolution: Resolution, now_us: int) -> tuple[EpochUs, EpochUs]:
@@ -198,16 +197,17 @@ def with_progress(body: dict[str, Any], resolution: Resolution, now_us: int) -> 
     return {**body, "partial_bucket": {**body["partial_bucket"], **progress}}
 
 
-def table_of(series: Series, now_us: int) -> dict[str, list[Any]]:
-    """The buckets as the columns of BUCKETS, times in microseconds."""
+def table_of(series: Series, now_us: int) -> Any:
+    """The buckets as an Arrow table of BUCKETS."""
     rows = len(series.timestamp_us)
-    return {
+    columns = {
         "ticker": [series.ticker] * rows,
         "resolution": [series.resolution.name] * rows,
         "timestamp": series.timestamp_us,
         **{name: getattr(series, name) for name in CSV_COLUMNS if name in Series.__slots__ and name not in _SHARED},
         "is_partial": [is_partial(start, series.resolution, now_us) for start in series.timestamp_us],
     }
+    return answers.table_of(columns, answers.BUCKETS)
 
 
 _SHARED = ("ticker", "resolution")
@@ -215,9 +215,9 @@ _SHARED = ("ticker", "resolution")
 
 def to_csv(series: Series, now_us: int) -> str:
     """The buckets as CSV with CSV_COLUMNS and a header; several sources are joined by a semicolon."""
-    return csv.header(CSV_COLUMNS) + csv_lines(series, now_us)
+    return (csv.header(CSV_COLUMNS) + csv_lines(series, now_us)).decode()
 
 
-def csv_lines(series: Series, now_us: int) -> str:
+def csv_lines(series: Series, now_us: int) -> bytes:
     """The lines of `to_csv` without the header."""
-    return csv.lines(table_of(series, now_us), CSV_COLUMNS, frozenset({"timestamp"}))
+    return csv.lines(table_of(series, now_us))

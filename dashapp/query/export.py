@@ -12,11 +12,11 @@ from typing import Any
 
 from dashapp.model.resolution import Resolution, ceil_us
 from dashapp.model.time import EpochUs
-from dashapp.query import answer, csv
-from dashapp.query.reply import binary_writer
+from dashapp.query import answer
+from dashapp.query.reply import writer_of
 from dashapp.query.series import SeriesReader
 from dashapp.store import extracts
-from dashapp.store.answers import BUCKETS, SCORES, columns_of, time_columns
+from dashapp.store.answers import BUCKETS, SCORES
 
 EXPORT_FORMATS = ("parquet", "csv", "arrow")
 
@@ -69,18 +69,9 @@ def export(reader: SeriesReader, question: Question, form: str, now_us: EpochUs)
 
 def _pieces(tables: Iterator[Any], schema: Any, form: str) -> Iterator[bytes]:
     """The bytes of a file, none of the pieces empty; the first one holds rows where there are any."""
-    if form == "csv":
-        times = time_columns(schema)
-        head = csv.header(schema.names)
-        for table in tables:
-            if text := head + csv.lines(columns_of(table), schema.names, times):
-                yield text.encode()
-            head = ""
-        if head:
-            yield head.encode()
-        return
-    writer = binary_writer(schema, form)
+    writer = writer_of(schema, form)
     for table in tables:
         if piece := writer.write(table):
             yield piece
-    yield writer.finish()
+    if piece := writer.finish():
+        yield piece

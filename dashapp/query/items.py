@@ -14,11 +14,11 @@ import orjson
 from dashapp.errors import BadCursor
 from dashapp.model.resolution import RESOLUTIONS, ceil_us, floor_us
 from dashapp.model.time import MAX_US, MIN_US, EpochUs, to_iso
-from dashapp.query import answer, csv
+from dashapp.query import answer
 from dashapp.query.cache import ResponseCache
 from dashapp.query.reply import Reply, encoded, inner_json, json_object, pack, tag, unpack
 from dashapp.query.series import Asked, SeriesReader
-from dashapp.store.answers import SCORES, columns_of, time_columns
+from dashapp.store.answers import columns_of
 from dashapp.store.extracts import newest_scores
 
 DEFAULT_ITEMS = 50
@@ -26,7 +26,6 @@ MOST_ITEMS = 1_000
 
 _DAY = RESOLUTIONS[-1]
 _ALL_DAYS = (MAX_US + 1 - MIN_US) // _DAY.width_us
-_TIMES = time_columns(SCORES)
 # How far a page goes: (published_us, item id) of the item before it.
 _Place = tuple[int, str]
 
@@ -77,12 +76,10 @@ def items(
             rows = rows.slice(0, limit)
             last = columns_of(rows.slice(limit - 1))
             next_cursor = place_cursor((last["published"][0], last["id"][0]))
-        if form in ("arrow", "parquet"):
-            return pack(next_cursor, encoded(rows, SCORES, form))
+        if form != "json":
+            return pack(next_cursor, encoded(rows, form))
         columns = columns_of(rows)
-        if form == "csv":
-            return pack(next_cursor, (csv.header(SCORES.names) + csv.lines(columns, SCORES.names, _TIMES)).encode())
-        columns |= {name: [to_iso(moment_us) for moment_us in columns[name]] for name in _TIMES}
+        columns |= {name: [to_iso(moment_us) for moment_us in columns[name]] for name in ("published", "accepted")}
         found = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
         return pack(next_cursor, inner_json({"items": found}))
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
-from dashapp.store.answers import ArrowWriter, ParquetWriter, Writer
+from dashapp.store.answers import ArrowWriter, CsvWriter, ParquetWriter, Writer
 
 # The forms an answer can have. `columns` is the compact JSON a browser draws from.
 FORMATS = ("json", "columns", "csv", "arrow", "parquet")
@@ -60,12 +60,15 @@ def json_object(*inner: bytes) -> bytes:
     return b"{%s}" % b",".join(inner)
 
 
-def encoded(rows: Any, schema: Any, form: str) -> bytes:
-    """A table as a whole Arrow stream or Parquet file."""
-    writer = binary_writer(schema, form)
+def encoded(rows: Any, form: str) -> bytes:
+    """An Arrow table as a whole file of one of these forms: csv, arrow, parquet."""
+    writer = writer_of(rows.schema, form)
     return writer.write(rows) + writer.finish()
 
 
-def binary_writer(schema: Any, form: str) -> Writer:
-    """What writes `arrow` or `parquet`."""
-    return ArrowWriter(schema) if form == "arrow" else ParquetWriter(schema)
+def writer_of(schema: Any, form: str) -> Writer:
+    """What writes csv, arrow or parquet, piece by piece."""
+    return _WRITERS[form](schema)
+
+
+_WRITERS: dict[str, Callable[[Any], Writer]] = {"csv": CsvWriter, "arrow": ArrowWriter, "parquet": ParquetWriter}

@@ -11,15 +11,13 @@ from typing import Any
 from dashapp.errors import BadCursor, BadTicker
 from dashapp.model.ticker import normalise_ticker
 from dashapp.model.time import to_iso
-from dashapp.query import answer, csv
+from dashapp.query import answer
 from dashapp.query.reply import Reply, encoded, inner_json, json_object, tag
 from dashapp.query.series import SeriesReader
-from dashapp.store.answers import TICKERS, table_of, time_columns
+from dashapp.store.answers import TICKERS, table_of
 
 DEFAULT_TICKERS = 1_000
 MOST_TICKERS = 10_000
-
-_TIMES = time_columns(TICKERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +50,15 @@ def tickers(reader: SeriesReader, question: Question, form: str, is_held: Callab
     begin = 0 if after is None else bisect_right(found, after, key=lambda info: info.ticker)
     page = found[begin : begin + limit]
     next_cursor = f"t{page[-1].ticker}" if begin + limit < len(found) else None
-    columns: dict[str, list[Any]] = {
-        "ticker": [info.ticker for info in page],
-        "scorer": [info.scorer for info in page],
-        "count": [info.count for info in page],
-        "first": [info.first_us for info in page],
-        "last": [info.last_us for info in page],
-    }
-    if form in ("arrow", "parquet"):
-        return Reply(etag, view.revision, encoded(table_of(columns, TICKERS), TICKERS, form), next_cursor)
-    if form == "csv":
-        text = csv.header(TICKERS.names) + csv.lines(columns, TICKERS.names, _TIMES)
-        return Reply(etag, view.revision, text.encode(), next_cursor)
+    if form != "json":
+        columns: dict[str, list[Any]] = {
+            "ticker": [info.ticker for info in page],
+            "scorer": [info.scorer for info in page],
+            "count": [info.count for info in page],
+            "first": [info.first_us for info in page],
+            "last": [info.last_us for info in page],
+        }
+        return Reply(etag, view.revision, encoded(table_of(columns, TICKERS), form), next_cursor)
     rows = [
         {
             "ticker": info.ticker,

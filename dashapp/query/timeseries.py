@@ -9,15 +9,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 
 from dashapp.model.resolution import Resolution, floor_us, progress_pct
 from dashapp.model.time import EpochUs
-from dashapp.query import answer, csv
+from dashapp.query import answer
 from dashapp.query.cache import ResponseCache
 from dashapp.query.reply import Reply, encoded, inner_json, json_object, pack, tag, unpack
 from dashapp.query.series import Asked, Series, SeriesReader
-from dashapp.store.answers import BUCKETS, table_of
+from dashapp.store import csv
+from dashapp.store.answers import concatenated
 
 # Stands in a piece for what changes from one moment to the next. In JSON no text can hold it: its quotes are escaped.
 _NO_PROGRESS = b'"progress_pct":null'
@@ -74,7 +74,7 @@ def timeseries(
     if next_cursor is not None and question.many:
         _, pieces, hit = _pieces(reader, cache, _up_to(asked, next_cursor), form, now_us)
     if form == "csv":
-        body = csv.header(answer.CSV_COLUMNS).encode() + b"".join(pieces)
+        body = csv.header(answer.CSV_COLUMNS) + b"".join(pieces)
         return Reply(etag, revision, body, next_cursor, hit)
     shared = inner_json(
         {
@@ -130,7 +130,7 @@ def _keys(asked: Asked, form: str, now_us: EpochUs) -> list[str]:
 
 def _piece(series: Series, form: str, now_us: EpochUs) -> bytes:
     if form == "csv":
-        return answer.csv_lines(series, now_us).encode()
+        return answer.csv_lines(series, now_us)
     if form == "columns":
         return inner_json(answer.columns_of(series, now_us))
     rows = answer.with_progress(answer.rows_of(series, now_us), series.resolution, now_us)
@@ -145,8 +145,7 @@ def _table(reader: SeriesReader, asked: Asked, form: str, now_us: EpochUs) -> by
     if next_cursor is not None and len(found) > 1:
         found = reader.answer(_up_to(asked, next_cursor))
     tables = [answer.table_of(series, now_us) for series in found]
-    columns = {name: list(chain.from_iterable(table[name] for table in tables)) for name in answer.CSV_COLUMNS}
-    return pack(next_cursor, encoded(table_of(columns, BUCKETS), BUCKETS, form))
+    return pack(next_cursor, encoded(concatenated(tables), form))
 
 
 def _earliest(cursors: Iterable[str | None]) -> str | None:

@@ -23,8 +23,8 @@ from dashapp.store.reader import View
 
 log = logging.getLogger(__name__)
 
-# Scores that are followed one by one (about a second of work). More at once, as a big ingest brings them, are skipped:
-# whoever listens is told to begin anew, which costs less than a change for each.
+# Scores that are followed one by one (a quarter of a second of work). More at once, as a big ingest brings them, or
+# such that change more buckets than are held, are skipped: whoever listens is told to begin anew, which costs less.
 MOST_FOLLOWED_ROWS = 20_000
 # How long to leave the store alone after such a skip, and after a failure: a big ingest has many such commits.
 _PAUSE_S = 2.0
@@ -200,6 +200,8 @@ class Live:
         if commits is None:
             return None
         added = additions(commits, self._head)
+        if len(added.buckets) > _HELD_BUCKETS:
+            return None
         if not self._missing(added):
             return added, {}
         view = self._follower.view()
@@ -208,6 +210,8 @@ class Live:
         if more is None:
             return None
         added = additions([*commits, *more], self._head)
+        if len(added.buckets) > _HELD_BUCKETS:
+            return None
         return added, self._read(view, self._missing(added))
 
     def _missing(self, added: Additions) -> list[Key]:

@@ -11,6 +11,8 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dashapp.store import csv
+
 _TIME = pa.timestamp("us", tz="UTC")
 
 BUCKETS = pa.schema(
@@ -108,6 +110,29 @@ class ParquetWriter:
         return self._drain.take()
 
 
+class CsvWriter:
+    """Writes CSV with a header; see `dashapp.store.csv`."""
+
+    def __init__(self, schema: pa.Schema) -> None:
+        self._head = csv.header(schema.names)
+
+    def write(self, rows: pa.Table) -> bytes:
+        """The lines of these rows, none for none."""
+        if not rows.num_rows:
+            return b""
+        head, self._head = self._head, b""
+        return head + csv.lines(rows)
+
+    def finish(self) -> bytes:
+        """The header where there were no rows."""
+        return self._head
+
+
+def concatenated(tables: Sequence[pa.Table]) -> pa.Table:
+    """Tables of one schema as one."""
+    return pa.concat_tables(tables)
+
+
 def table_of(columns: Mapping[str, Sequence[Any]], schema: pa.Schema) -> pa.Table:
     """Columns as a table of this schema; times come in as microseconds."""
     return pa.table([pa.array(columns[field.name], type=field.type) for field in schema], schema=schema)
@@ -119,11 +144,6 @@ def columns_of(table: pa.Table) -> dict[str, list[Any]]:
     for name, column in zip(table.column_names, table.columns, strict=True):
         columns[name] = (column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column).to_pylist()
     return columns
-
-
-def time_columns(schema: pa.Schema) -> frozenset[str]:
-    """The names of the columns that hold times."""
-    return frozenset(field.name for field in schema if pa.types.is_timestamp(field.type))
 
 
 class _Drain:

@@ -189,6 +189,7 @@ def test_a_failure_nobody_foresaw_is_unavailable_and_shows_nothing_of_the_inside
         for path in DATA:
             response = api.get(path)
             problem(response, 503, "UNAVAILABLE")
+            assert int(response.headers["retry-after"]) > 0
             assert "secret" not in response.text
         monkeypatch.undo()
         assert 'route="/api/v2/tickers",status="503"' in api.get("/metrics").text

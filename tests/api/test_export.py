@@ -25,14 +25,21 @@ from tests.stores import DAY_US, append, open_store, score, series_reader
 SCORES = [made_score(number) for number in range(2_000)]
 
 
+FLOATS = {"open", "high", "low", "close", "sum", "avg", "score", "confidence", "relevance"}
+
+
 def of_csv(body: bytes) -> list[dict[str, Any]]:
-    return list(csv.DictReader(io.StringIO(body.decode())))
+    """Rows as CSV shows them, numbers with fractions as such."""
+    rows = csv.DictReader(io.StringIO(body.decode(), newline=""))
+    return [{name: float(text) if name in FLOATS and text else text for name, text in row.items()} for row in rows]
 
 
 def of_table(table: pa.Table) -> list[dict[str, Any]]:
-    """Rows as CSV shows them."""
+    """The same of a table."""
 
-    def shown(value: Any) -> str:
+    def shown(value: Any) -> Any:
+        if isinstance(value, float):
+            return value
         if hasattr(value, "isoformat"):
             return str(value.isoformat()).replace("+00:00", "Z")
         if isinstance(value, list):

@@ -105,11 +105,21 @@ def test_a_bucket_is_told_over_once_its_interval_is() -> None:
     told = made.tell(ALL, told.place, told.ms, made.second)
     ((id_, name, data),) = events(told.payload)
     assert (name, data["resolution"], data["is_partial"]) == ("bucket_update", "1m", False)
-    # Whoever is cut off after it is told it again, since another one may have ended with it.
-    assert id_ == f"1-2-{START_US // 1_000}"
+    assert id_ == f"1-2-{made.ms}"
     assert made.tell(ALL, told.place, told.ms, made.second).payload == b""
     made.advance(START_US + 5 * MINUTE_US)
     assert shown(made.tell(ALL, told.place, told.ms, made.second)) == [("bucket_update", "00:00", 1)]
+
+
+def test_who_is_cut_off_between_two_endings_is_told_both_again() -> None:
+    made = journal()
+    made.learn(step(1, bucket(0), bucket(0, ticker="MSFT")), START_US)
+    before_ms = made.ms
+    made.advance(START_US + MINUTE_US)
+    told = made.tell(MINUTES, Place(1, 2), before_ms, made.second)
+    assert [id_ for id_, _, _ in events(told.payload)] == [f"1-2-{before_ms}", f"1-2-{made.ms}"]
+    assert len(shown(made.tell(MINUTES, Place(1, 2), before_ms, made.second))) == 2
+    assert len(shown(made.tell(MINUTES, Place(1, 2), made.ms, made.second))) == 0
 
 
 def test_what_ends_and_changes_together_is_told_once_as_over() -> None:

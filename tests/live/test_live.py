@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from dashapp.model.change import Change, Key, Place, key_of
@@ -23,6 +25,7 @@ from dashapp.store import reader as reader_module
 from dashapp.store.follow import Follower, Watch
 from dashapp.store.reader import Reader
 from dashapp.store.store import Store
+from dashapp.store.tables import NewFile
 from tests import oracle
 from tests.stores import DAY_US, HOUR_US, append, open_store, score, stored_scores
 
@@ -191,7 +194,7 @@ def test_what_was_there_before_it_began_is_merged_with_what_comes(store: Store) 
 
 
 def test_what_is_no_longer_held_is_read_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live_module, "_HELD_BUCKETS", 5)
+    monkeypatch.setattr(live_module, "_HELD_BUCKETS", 35)
     following = Follow(store.data_dir)
     draw = random.Random(3)
     for number in range(15):
@@ -270,6 +273,29 @@ def test_a_rollup_changes_nothing_that_is_told(store: Store, follow: Follow) -> 
     assert [key_of(change.bucket) for change in follow.steps[-1].changes] == judge.keys(2)
 
 
+def test_files_that_are_put_together_change_nothing_that_is_told(store: Store, follow: Follow) -> None:
+    for number in range(4):
+        append(store, [score(f"{number}", NOW_US + number, number), score(f"old{number}", NOW_US - DAY_US, 1)])
+    follow.wait_for(4)
+    steps = len(follow.steps)
+    table = store.scores.table
+    today = [file for file in table.files() if file.rows and file.bounds["published_us"][1] >= NOW_US]
+    rows = pa.concat_tables([pq.ParquetFile(file.path).read() for file in today])
+    compacted = table.commit(table.write([NewFile(today[0].partition, rows)]), today)
+    append(store, [score("late", NOW_US - 10 * DAY_US, 9), score("next", NOW_US + 5, 9)])
+    follow.wait_for(compacted + 1)
+    judge = Judge(store)
+    told = [change for step in follow.steps[steps:] for change in step.changes]
+    judge.check(told)
+    assert [key_of(change.bucket) for change in told] == judge.keys(compacted + 1)
+    replay = follow.live.replay(Place(2, 0), NOW_US, NOW_US, Watch(ALL, None, "test@1"))
+    assert replay is not None
+    judge.check(replay.changes)
+    assert {key_of(change.bucket) for change in replay.changes} == {
+        key for key, place in judge.last_places().items() if place > Place(2, 0)
+    }
+
+
 def test_more_than_can_be_followed_is_begun_anew(store: Store, follow: Follow, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live_module, "MOST_FOLLOWED_ROWS", 50)
     append(store, [score(f"{each}", NOW_US - each * 1_000_000, 0) for each in range(51)])
@@ -285,6 +311,19 @@ def test_more_than_can_be_followed_is_begun_anew(store: Store, follow: Follow, m
     judge = Judge(store)
     judge.check(follow.steps[-1].changes)
     assert [key_of(change.bucket) for change in follow.steps[-1].changes] == judge.keys(2)
+
+
+def test_more_buckets_than_are_held_are_begun_with_anew(
+    store: Store, follow: Follow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_module, "_HELD_BUCKETS", 40)
+    append(store, [score(f"{each}", NOW_US - each * DAY_US, 0) for each in range(6)])
+    follow.wait_for(1)
+    assert follow.steps[-1].anew
+    append(store, [score("few", NOW_US - 3 * DAY_US, 9)])
+    follow.wait_for(2)
+    assert not follow.steps[-1].anew
+    Judge(store).check(follow.steps[-1].changes)
 
 
 def test_a_file_that_cannot_be_read_is_logged_once_and_begun_behind(

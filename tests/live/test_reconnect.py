@@ -18,6 +18,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from dashapp.api.hub import Hub
+from dashapp.api.journal import Journal
 from dashapp.api.metrics import Metrics
 from dashapp.api.stream import build_stream_router
 from dashapp.config import Settings
@@ -88,6 +89,19 @@ def test_on_a_fast_clock_nothing_is_missed_and_every_end_is_told(tmp_path: Path,
     assert sum(client.connections for client in clients) > 20
     for client in clients:
         client.check(rows)
+
+
+def test_a_fault_of_the_hub_is_logged_and_ends_the_streams_instead_of_silencing_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = FastServer(tmp_path)
+    stream = Stream(server.url)
+    stream.wait(lambda event: event.name == "heartbeat")
+    monkeypatch.setattr(Journal, "advance", lambda *_: 1 // 0)
+    stream.wait_over()
+    server.stop()
+    assert "the live stream has failed" in caplog.text
+    assert "ZeroDivisionError" in caplog.text
 
 
 @pytest.mark.parametrize("seconds", [10, pytest.param(60, marks=pytest.mark.slow)])

@@ -140,7 +140,7 @@ def test_a_server_ends_within_five_seconds_with_streams_open(server: Any) -> Non
     raw = raw_stream(running.url)
     began_s = time.monotonic()
     assert running.stop() == 0
-    assert time.monotonic() - began_s < 2
+    assert time.monotonic() - began_s < 5
     for stream in streams:
         stream.wait_over()
     received = b""

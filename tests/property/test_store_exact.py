@@ -78,7 +78,7 @@ different_scores = scores().flatmap(
 )
 
 
-@examples(25)
+@examples(20)
 @given(histories, st.booleans())
 def test_stored_and_tail_equal_the_oracle_after_every_step(taken: list[list[Score] | str], few: bool) -> None:
     with tempfile.TemporaryDirectory() as folder, nullcontext() if few else nothing_is_few():
@@ -114,7 +114,7 @@ def test_stored_and_tail_equal_the_oracle_after_every_step(taken: list[list[Scor
         store.close()
 
 
-@examples(8)
+@examples(7)
 @given(different_scores, st.randoms(use_true_random=False), st.integers(1, 5))
 def test_any_order_and_any_batching_give_the_same_buckets(each_once: list[Score], random: Random, parts: int) -> None:
     def buckets_of(batches: list[list[Score]], *, rolled_up: bool) -> dict[oracle.Key, dict[str, Any]]:

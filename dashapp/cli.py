@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -272,15 +273,19 @@ def query(asked: argparse.Namespace, settings: Settings) -> int:
     if asked.cursor is not None:
         start_us = answer.parse_cursor(asked.cursor)
     reader = SeriesReader.over(Store(settings), settings, preferred_scorer=DEFAULT_SCORER_IDENTITY)
+    began = time.perf_counter()
     revision = reader.refresh()
     (series,) = reader.series([ticker], resolution, start_us, end_us, scorer=asked.scorer, limit=asked.limit)
+    query_time_ms = round((time.perf_counter() - began) * 1e3, 3)
     shape = "json" if asked.json else asked.format or "table"
     if shape == "csv":
         sys.stdout.write(answer.to_csv(series, moment))
         return DONE
     body = answer.with_progress(answer.timeseries(series, moment), resolution, moment)
     if shape == "json":
-        sys.stdout.write(json.dumps({**body, "cache_hit": False, "revision": revision}) + "\n")
+        sys.stdout.write(
+            json.dumps({**body, "cache_hit": False, "query_time_ms": query_time_ms, "revision": revision}) + "\n"
+        )
         return DONE
     table = Table("timestamp", "open", "high", "low", "close", "avg", "count", "+", "0", "-", "sources", "")
     for row in answer.buckets(series, moment):

@@ -187,7 +187,6 @@ def test_query_as_json_is_the_body_of_the_api(shared: Tickertone) -> None:
     assert others[0]["label_counts"] == {"positive": 0, "neutral": 1, "negative": 0}
 
 
-@pytest.mark.xfail(strict=True, reason="the body of the API has query_time_ms, that of the command line lacks it")
 def test_query_as_json_tells_the_time_it_took(shared: Tickertone) -> None:
     assert "query_time_ms" in shared.json("query", "AAPL", "--resolution", "1m", *RANGE)
 

@@ -19,6 +19,7 @@ from dashapp.model.time import MAX_US, MIN_US, EpochUs
 from dashapp.query.series import SeriesReader
 from dashapp.rollup import job as job_module
 from dashapp.rollup.verify import Verification, verify
+from dashapp.store import fold as fold_module
 from dashapp.store import merge as merge_module
 from dashapp.store import reader as reader_module
 from dashapp.store import scores as scores_module
@@ -52,6 +53,8 @@ def nothing_is_few() -> Iterator[None]:
         mock.patch.object(merge_module, "_FEW_ROWS", 0),
         mock.patch.object(job_module, "_FEW_SCORES", 0),
         mock.patch.object(job_module, "_PORTION_ROWS", 3),
+        mock.patch.object(job_module, "_BATCH_ROWS", 3),
+        mock.patch.object(fold_module, "_FEW_SOURCES", 1),
         mock.patch.object(reader_module, "TAIL_ROWS_IN_MEMORY", 0),
     ):
         yield

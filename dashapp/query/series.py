@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from dashapp.config import Settings
 from dashapp.errors import BadRange, UnknownScorer, UnknownTicker
 from dashapp.model.resolution import RESOLUTIONS, Resolution, ceil_us, floor_us
-from dashapp.model.score import revision_of
 from dashapp.model.time import MAX_US, MIN_US, US_PER_DAY, EpochUs, to_iso
 from dashapp.store.reader import Reader, View
 from dashapp.store.stamps import Stamps
@@ -205,11 +204,9 @@ class SeriesReader:
     def answer(self, asked: Asked) -> list[Series]:
         """The Series of a question, in one query."""
         tickers, resolution, limit = asked.tickers, asked.resolution, asked.limit
-        columns = self._reader.series(
+        rows_of, columns = self._reader.series(
             asked.view, tickers, asked.scorer, resolution, asked.start_us, asked.end_us, limit + 1
         )
-        revisions = [revision_of(position) for position in columns.pop("last_position")]
-        rows_of = _runs(columns.pop("ticker"))
         answer = []
         for ticker in tickers:
             begin, stop = rows_of.get(ticker, (0, 0))
@@ -221,7 +218,6 @@ class SeriesReader:
                     resolution=resolution,
                     start_us=asked.start_us,
                     end_us=asked.end_us,
-                    revision=revisions[kept],
                     has_more=stop - begin > limit,
                     **{name: values[kept] for name, values in columns.items()},
                 )
@@ -255,14 +251,6 @@ class SeriesReader:
                 infos = {key: TickerInfo(*key, row[0], EpochUs(row[1]), EpochUs(row[2])) for key, row in found.items()}
                 self._catalogue = (view.revision, _Catalogue(infos, frozenset(scorer for _, scorer in infos)))
             return self._catalogue[1]
-
-
-def _runs(tickers: Sequence[str]) -> dict[str, tuple[int, int]]:
-    """Where each ticker's rows begin and end in a column ordered by ticker."""
-    runs: dict[str, tuple[int, int]] = {}
-    for row, ticker in enumerate(tickers):
-        runs[ticker] = (runs[ticker][0] if ticker in runs else row, row + 1)
-    return runs
 
 
 def _iso(moment_us: int) -> str:

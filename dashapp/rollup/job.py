@@ -1,8 +1,8 @@
 """The rollup: scores that the buckets have not counted yet, folded and merged into the partitions they touch.
 
-Work goes month by month, so memory is bounded by one month of new scores, and ends in one commit for all eight
-resolutions. What has been counted is what that commit says, so a rollup run twice, beside itself, or killed in the
-middle changes nothing.
+Work goes some dates at a time, so memory is bounded by the new scores of a few dates and a year of the coarsest
+buckets, and ends in one commit for all eight resolutions. What has been counted is what that commit says, so a rollup
+run twice, beside itself, or killed in the middle changes nothing.
 """
 
 from __future__ import annotations
@@ -10,21 +10,24 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from dashapp.errors import CommitConflict, UsageError
+from dashapp.model.resolution import RESOLUTIONS
 from dashapp.store.buckets import Written
-from dashapp.store.fold import Delta, Fold, by_period, fold_few
+from dashapp.store.duck import Duck
+from dashapp.store.fold import Delta, by_period, fold_dates, fold_few, joined
 from dashapp.store.locks import exclusive
 from dashapp.store.store import Store
 from dashapp.store.tables import DataFile, NewFile
 
 _ATTEMPTS = 5
-# Partitions are merged and written while DuckDB folds the next; more threads than two gain nothing on two cores, and
-# each holds a partition in memory.
+# More threads than two gain nothing on two cores, and each holds some dates in memory.
 _WORKERS = 2
+# Dates with few scores are folded together: each fold costs 20 ms.
+_BATCH_ROWS = 200_000
 _PORTION_ROWS = 50_000
 # Up to here one query for all resolutions is faster than one after the other.
 _FEW_SCORES = 20_000
@@ -77,39 +80,95 @@ def _rollup_once(store: Store, *, full: bool) -> int:
     replaced: list[DataFile] = list(store.buckets.table.files()) if full else []
     if not files and not replaced:
         return 0
-    changed = 0
-    writes: list[Future[Written]] = []
-    with ThreadPoolExecutor(_WORKERS, thread_name_prefix="rollup") as pool:
-        for delta in _deltas(store, files, after):
-            changed += delta.rows.num_rows
-            for partitions in _portions(by_period(delta)):
-                writes.append(  # noqa: PERF401 - the list is long, its parts are waited for below
-                    pool.submit(store.buckets.write, store.duck, delta.resolution, partitions, merge=not full)
-                )
-        written = [write.result() for write in writes]
+    job = _Job(store, after, merge=not full)
+    written = list(job.few(files) if sum(file.rows for file in files) <= _FEW_SCORES else job.many(files))
     adds = [action for each in written for action in each.actions]
     replaced += [file for each in written for file in each.replaced]
     store.buckets.commit(adds, replaced, seen=head)
-    return changed
+    return sum(each.buckets for each in written)
 
 
-def _deltas(store: Store, files: Collection[DataFile], after: int) -> Iterator[Delta]:
-    """The new buckets at all resolutions, month by month, and year by year the coarsest."""
-    if not files:
-        return
-    if sum(file.rows for file in files) <= _FEW_SCORES:
-        with store.duck.cursor() as cursor:
-            yield from fold_few(cursor, list(files), after_version=after)
-        return
-    by_month = itertools.groupby(
-        sorted(files, key=lambda file: file.partition["date"]), lambda file: file.partition["date"][:7]
-    )
-    with store.duck.cursor() as cursor:
-        fold = Fold(cursor, list(files), after_version=after)
-        for _, months in itertools.groupby(by_month, lambda month: month[0][:4]):
-            for _, month in months:
-                yield from fold.month(list(month))
-            yield from fold.end_year()
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """Scores accepted after a version, on their way into files of buckets."""
+
+    store: Store
+    after: int
+    merge: bool
+
+    def few(self, files: Sequence[DataFile]) -> Iterator[Written]:
+        """All at once."""
+        if not files:
+            return
+        with self.store.duck.cursor() as cursor:
+            deltas = list(fold_few(cursor, files, after_version=self.after))
+        with ThreadPoolExecutor(_WORKERS, thread_name_prefix="rollup") as pool:
+            for written in pool.map(self._write, deltas):
+                yield from written
+
+    def many(self, files: Sequence[DataFile]) -> Iterator[Written]:
+        """Some dates at a time, on all workers; what is kept by month or year is put together here."""
+        pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="rollup")
+        duck = self.store.duck.single()
+        try:
+            parts = [(batch.month, pool.submit(self._fold, duck, batch.files)) for batch in _batches(files)]
+            for _, of_year in itertools.groupby(parts, lambda part: part[0][:4]):
+                by_year: list[Delta] = []
+                for _, of_month in itertools.groupby(of_year, lambda part: part[0]):
+                    by_month: list[Delta] = []
+                    for _, part in of_month:
+                        written, deltas = part.result()
+                        yield from written
+                        by_month += [delta for delta in deltas if delta.resolution.period_kind == "month"]
+                        by_year += [delta for delta in deltas if delta.resolution.period_kind == "year"]
+                    yield from self._write_joined(by_month)
+                yield from self._write_joined(by_year)
+        finally:
+            pool.shutdown(cancel_futures=True)
+            duck.close()
+
+    def _fold(self, duck: Duck, files: Sequence[DataFile]) -> tuple[list[Written], list[Delta]]:
+        """Fold some dates of one month and write what is kept by day; the rest is handed back."""
+        with duck.cursor() as cursor:
+            deltas = fold_dates(cursor, files, after_version=self.after)
+        by_day = [delta for delta in deltas if delta.resolution.period_kind == "day"]
+        rest = deltas[len(by_day) :]  # the finest come first
+        return [written for delta in by_day for written in self._write(delta)], rest
+
+    def _write_joined(self, deltas: Sequence[Delta]) -> Iterator[Written]:
+        for resolution in RESOLUTIONS:
+            own = [delta for delta in deltas if delta.resolution == resolution]
+            if own:
+                yield from self._write(joined(own))
+
+    def _write(self, delta: Delta) -> list[Written]:
+        return [
+            self.store.buckets.write(delta.resolution, portion, merge=self.merge)
+            for portion in _portions(by_period(delta))
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    month: str
+    files: list[DataFile]
+
+
+def _batches(files: Sequence[DataFile]) -> Iterator[_Batch]:
+    """The files of whole dates, of one month, together until they are worth a fold of their own."""
+    for month, of_month in itertools.groupby(sorted(files, key=_date_of), lambda file: _date_of(file)[:7]):
+        held: list[DataFile] = []
+        for _, of_date in itertools.groupby(of_month, _date_of):
+            held += of_date
+            if sum(file.rows for file in held) >= _BATCH_ROWS:
+                yield _Batch(month, held)
+                held = []
+        if held:
+            yield _Batch(month, held)
+
+
+def _date_of(file: DataFile) -> str:
+    return file.partition["date"]
 
 
 def _portions(partitions: list[NewFile]) -> Iterator[list[NewFile]]:

@@ -14,7 +14,6 @@ import pyarrow as pa
 from deltalake.transaction import AddAction
 
 from dashapp.model.resolution import Resolution, period_of
-from dashapp.store.duck import Duck
 from dashapp.store.durable import read_parquet
 from dashapp.store.merge import merge_partition
 from dashapp.store.schema import BUCKET_ROW_SCHEMA, BUCKET_TABLE_SCHEMA
@@ -25,10 +24,12 @@ _ROLLUP = "rollup"
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """Files on the disk that are not part of the table yet, and those they will replace."""
+    """Files on the disk that are not part of the table yet, those they will replace, and how many new buckets they
+    hold."""
 
     actions: list[AddAction]
     replaced: list[DataFile]
+    buckets: int
 
 
 class BucketsTable:
@@ -40,6 +41,9 @@ class BucketsTable:
             BUCKET_TABLE_SCHEMA,
             partition_by=["resolution", "period"],
             bounded=["start_us", "last_position"],
+            # Read at every turn of a page and written anew by every rollup: snappy is read twice as fast as zstd and
+            # written in three quarters of the time, for a third more bytes (measured on a day of 130,000 buckets).
+            compression="snappy",
             create=create,
         )
 
@@ -57,7 +61,7 @@ class BucketsTable:
             if file.partition["resolution"] == resolution.name and file.partition["period"] in periods
         )
 
-    def write(self, duck: Duck, resolution: Resolution, new: Sequence[NewFile], *, merge: bool) -> Written:
+    def write(self, resolution: Resolution, new: Sequence[NewFile], *, merge: bool) -> Written:
         """Write new buckets as files of their partitions, merged with what is stored there unless `merge` is False.
 
         Nothing is seen of them before `commit`. Safe for use by several threads, for different partitions.
@@ -69,10 +73,10 @@ class BucketsTable:
             rows = file.rows
             if old:
                 stored = pa.concat_tables([read_parquet(Path(each.path), BUCKET_ROW_SCHEMA) for each in old])
-                rows = merge_partition(duck, stored, rows, resolution)
+                rows = merge_partition(stored, rows, resolution)
                 replaced += old
             files.append(NewFile(file.partition, rows))
-        return Written(self.table.write(files), replaced)
+        return Written(self.table.write(files), replaced, sum(file.rows.num_rows for file in new))
 
     def commit(self, written: Sequence[AddAction], replaced: Sequence[DataFile], *, seen: int) -> int:
         """Put written files in the place of others, in one commit; returns the version of the buckets table.

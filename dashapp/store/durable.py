@@ -11,12 +11,13 @@ import pyarrow.parquet as pq
 from dashapp.errors import StoreDamaged
 
 # One ticker's day of 1m buckets (1,440 rows) must not cost the reading of all tickers, and a column chunk has a price
-# too: 16,384 rows are about 11 full tickers.
-ROW_GROUP_ROWS = 16_384
+# too: 8,192 rows are about 6 full tickers.
+ROW_GROUP_ROWS = 8_192
 
 # Columns whose values recur are worth a dictionary; ids and texts differ in every row, building one for them is lost
 # work. Times and positions rise by small steps, which delta packing keeps in a quarter of the bytes.
 _REPEATED = {"ticker", "scorer", "source", "label", "count", "positive", "neutral", "negative"}
+_REPEATED_LISTS = {"sources": "sources.list.element"}
 _STEPPING = (
     "start_us",
     "published_us",
@@ -27,11 +28,13 @@ _STEPPING = (
     "first_position",
     "last_position",
 )
+# The columns that readers look for rows by. Keeping bounds of the others in every row group costs an eighth of writing.
+_SEARCHED = {"ticker", "scorer", "start_us", "published_us", "position", "last_position"}
 _ENCODINGS = dict.fromkeys(_STEPPING, "DELTA_BINARY_PACKED")
 
 
-def write_parquet(path: Path, table: pa.Table) -> int:
-    """Write a table as Parquet (zstd), flush it to the disk, and return its size in bytes.
+def write_parquet(path: Path, table: pa.Table, *, compression: str) -> int:
+    """Write a table as Parquet, flush it to the disk, and return its size in bytes.
 
     The folder must exist. Raises OSError as it comes.
     """
@@ -39,9 +42,14 @@ def write_parquet(path: Path, table: pa.Table) -> int:
         pq.write_table(
             table,
             file,
-            compression="zstd",
+            compression=compression,
             row_group_size=ROW_GROUP_ROWS,
-            use_dictionary=[name for name in table.column_names if name in _REPEATED],
+            use_dictionary=[
+                _REPEATED_LISTS.get(name, name)
+                for name in table.column_names
+                if name in _REPEATED or name in _REPEATED_LISTS
+            ],
+            write_statistics=[name for name in table.column_names if name in _SEARCHED],
             column_encoding={name: code for name, code in _ENCODINGS.items() if name in table.column_names},
         )
         file.flush()

@@ -22,7 +22,7 @@ from dashapp.model.change import Key, Place
 from dashapp.model.resolution import RESOLUTIONS, Resolution, floor_us
 from dashapp.model.score import MAX_COMMIT_ROWS, POSITION_BITS, Score, position_of
 from dashapp.model.time import MAX_US
-from dashapp.store.duck import FOLD_COLUMNS, ORD, SOURCES, bucket_start, fold_sql
+from dashapp.store.duck import FOLD_COLUMNS, ORD, bucket_start, fold_sql
 from dashapp.store.durable import read_parquet
 from dashapp.store.merge import fold_rows
 from dashapp.store.reader import Reader, View
@@ -227,7 +227,7 @@ class Follower:
         else:
             tail, params, tables = _tail(view)
             where = "published_us >= $first_us AND published_us < $stop_us AND list_contains($tickers, ticker)"
-            folded = fold_sql(f"SELECT *, {ORD} FROM {tail} WHERE {where}", resolution, SOURCES)
+            folded = fold_sql(f"SELECT *, {ORD} FROM {tail} WHERE {where}", resolution)
             params |= {"first_us": first_us, "stop_us": stop_us, "tickers": tickers}
             rows = self._query(f"SELECT {_BUCKET_COLUMNS} FROM ({folded})", params, **tables).cast(BUCKET_ROW_SCHEMA)
         rows = rows.filter(pc.field("start_us").isin(pa.array(starts, pa.int64())))

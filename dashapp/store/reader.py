@@ -6,6 +6,7 @@ accepted after `seen`. So each score counts exactly once in every answer, whatev
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,12 +18,14 @@ import pyarrow.compute as pc
 
 from dashapp.errors import StoreDamaged
 from dashapp.model.resolution import RESOLUTIONS, Resolution
-from dashapp.model.score import position_of
-from dashapp.store.duck import FOLD_COLUMNS, ORD, SOURCES, fold_sql
+from dashapp.model.score import position_of, revision_of
+from dashapp.store.duck import FOLD_COLUMNS, ORD, fold_sql
 from dashapp.store.merge import fold_rows, merge_partition
+from dashapp.store.scan import Scanner, Wanted
 from dashapp.store.schema import BUCKET_ROW_SCHEMA, SCORE_TABLE_SCHEMA
 from dashapp.store.store import Store
 from dashapp.store.tables import DataFile
+from dashapp.store.wide import words_of
 
 # Up to this many rows the tail is held in memory (about 20 MB); a longer one, before the first rollup of a big
 # ingest, is read from its files by every query.
@@ -36,10 +39,10 @@ _TAIL_SQL = f"SELECT {', '.join(FOLD_COLUMNS)} FROM read_parquet($tail_files) WH
 _CATALOGUE_KEYS = ("ticker", "scorer")
 
 Catalogue = dict[tuple[str, str], tuple[int, int, int]]
-_BUCKET_COLUMNS = ", ".join(BUCKET_ROW_SCHEMA.names)
 _MILLIONTHS = {"open": "open_e6", "high": "high_e6", "low": "low_e6", "close": "close_e6"}
-_SAME = ("count", "positive", "neutral", "negative", "last_position")
-_PUBLIC_COLUMNS = ", ".join(["ticker", "scorer", "start_us", "sum_e6", "sources", *_MILLIONTHS.values(), *_SAME])
+_SAME = ("count", "positive", "neutral", "negative")
+_TEXTS = ("ticker", "scorer", "sources")
+_PUBLIC_COLUMNS = (*_TEXTS, "start_us", "sum_e6", *_MILLIONTHS.values(), *_SAME, "last_position")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,7 @@ class Reader:
     def __init__(self, store: Store, *, timeout_ms: int) -> None:
         self._store = store
         self._timeout_ms = timeout_ms
+        self._scanner = Scanner()
         self._lock = threading.Lock()
         self._view: View | None = None
         self._catalogue: tuple[int, Catalogue] | None = None
@@ -86,14 +90,16 @@ class Reader:
         start_us: int,
         end_us: int,
         limit: int,
-    ) -> dict[str, list[Any]]:
-        """The buckets starting in [start_us, end_us), by ticker and time, as columns; at most `limit` a ticker, the
-        earliest."""
+    ) -> tuple[dict[str, tuple[int, int]], dict[str, list[Any]]]:
+        """The buckets starting in [start_us, end_us), as columns, and which rows are whose: ticker -> (first, stop).
+
+        Each ticker's are in order of time; at most `limit` of them, the earliest.
+        """
         asked = _Asked(resolution, start_us, end_us, tuple(tickers), scorer)
         rows = self._merged(view, asked, _PUBLIC_COLUMNS)
         if limit < (end_us - start_us) // resolution.width_us:
             rows = _first_of_each(rows, limit)
-        return _public(rows)
+        return _runs(rows), _public(rows)
 
     def buckets(
         self,
@@ -213,28 +219,33 @@ class Reader:
             )
         return pa.concat_tables([known, rows.cast(_NO_TAIL.schema)])
 
-    def _merged(self, view: View, asked: _Asked, columns: str = _BUCKET_COLUMNS) -> pa.Table:
+    def _merged(self, view: View, asked: _Asked, columns: Sequence[str] = BUCKET_ROW_SCHEMA.names) -> pa.Table:
         """Stored buckets (+) tail, as rows of BUCKET_ROW_SCHEMA, by ticker, scorer and start.
 
         Where no tail is to be merged in, only `columns` are read: a third of the time.
         """
         new = self._tail_buckets(view, asked)
         files = [
-            file.path
+            file
             for file in view.bucket_files.get(asked.resolution.name, ())
             if file.bounds["start_us"][0] < asked.end_us and file.bounds["start_us"][1] >= asked.start_us
         ]
         if not files:
-            return _NO_BUCKETS if new is None else merge_partition(self._store.duck, _NO_BUCKETS, new, asked.resolution)
+            return _NO_BUCKETS if new is None else merge_partition(_NO_BUCKETS, new, asked.resolution)
+        stored = self._stored(files, asked, columns if new is None else BUCKET_ROW_SCHEMA.names)
+        return stored if new is None else merge_partition(stored, new, asked.resolution)
+
+    def _stored(self, files: Sequence[DataFile], asked: _Asked, columns: Sequence[str]) -> pa.Table:
+        """Stored buckets, by ticker, scorer and start: those of a few tickers are scanned for, all are queried."""
+        if asked.tickers is not None:
+            wanted = Wanted(frozenset(asked.tickers), asked.scorer, asked.start_us, asked.end_us)
+            return self._scanner.rows(files, wanted, columns, timeout_ms=self._timeout_ms)
         where, params = asked.where("start_us")
-        stored = self.table(
-            f"SELECT {columns if new is None else _BUCKET_COLUMNS} FROM read_parquet($files) WHERE {where} "
-            "ORDER BY ticker, scorer, start_us",
-            {**params, "files": files},
+        rows = self.table(
+            f"SELECT {', '.join(columns)} FROM read_parquet($files) WHERE {where} ORDER BY ticker, scorer, start_us",
+            {**params, "files": [file.path for file in files]},
         )
-        if new is None:
-            return stored
-        return merge_partition(self._store.duck, stored.cast(BUCKET_ROW_SCHEMA), new, asked.resolution)
+        return rows.cast(pa.schema([BUCKET_ROW_SCHEMA.field(name) for name in columns]))
 
     def _tail_buckets(self, view: View, asked: _Asked) -> pa.Table | None:
         """The buckets of the tail; None when it has no scores that were asked for."""
@@ -243,7 +254,7 @@ class Reader:
             return fold_rows(self._store.duck, rows, asked.resolution) if rows.num_rows else None
         where, params = asked.where("published_us")
         rows_sql = f"SELECT *, {ORD} FROM ({_TAIL_SQL}) WHERE {where}"
-        folded = self.table(fold_sql(rows_sql, asked.resolution, SOURCES), {**params, **_tail_params(view)})
+        folded = self.table(fold_sql(rows_sql, asked.resolution), {**params, **_tail_params(view)})
         return folded.select(BUCKET_ROW_SCHEMA.names).cast(BUCKET_ROW_SCHEMA) if folded.num_rows else None
 
     def table(self, sql: str, params: dict[str, Any]) -> pa.Table:
@@ -299,15 +310,12 @@ def _source_lists(column: pa.ChunkedArray) -> list[list[str]]:
 
 def _millions(decimals: pa.ChunkedArray) -> tuple[pa.Array, pa.Array]:
     """Whole numbers of up to 128 bits as millions and rest."""
-    numbers = decimals.combine_chunks()
-    words = np.frombuffer(numbers.buffers()[1], dtype="<u8").reshape(-1, 2)[
-        numbers.offset : numbers.offset + len(numbers)
-    ]
+    words = words_of(decimals)
     if not words[:, 1].any():
         return pa.array((words[:, 0] // 1_000_000).astype(np.int64)), pa.array(
             (words[:, 0] % 1_000_000).astype(np.int64)
         )
-    split = [divmod(int(number), 1_000_000) for number in numbers.to_pylist()]
+    split = [divmod(int(number), 1_000_000) for number in decimals.to_pylist()]
     return pa.array([high for high, _ in split]), pa.array([low for _, low in split])
 
 
@@ -318,23 +326,30 @@ def _tail_params(view: View) -> dict[str, Any]:
     }
 
 
+def _runs(rows: pa.Table) -> dict[str, tuple[int, int]]:
+    """Where the rows of each ticker begin and end, of rows ordered by ticker."""
+    if not rows.num_rows:
+        return {}
+    encoded = pc.run_end_encode(rows.column("ticker").combine_chunks())
+    stops = encoded.run_ends.to_pylist()
+    return dict(zip(encoded.values.to_pylist(), itertools.pairwise([0, *stops]), strict=True))
+
+
 def _first_of_each(rows: pa.Table, limit: int) -> pa.Table:
     """The first rows of each ticker, of rows ordered by ticker."""
-    codes = rows.column("ticker").combine_chunks().dictionary_encode().indices.to_numpy()
-    first = np.flatnonzero(np.concatenate([[True], codes[1:] != codes[:-1]]))[: len(codes)]
-    place = np.arange(len(codes)) - np.repeat(first, np.diff([*first, len(codes)]))
-    return rows.filter(pa.array(place < limit))
+    parts = [rows.slice(first, min(limit, stop - first)) for first, stop in _runs(rows).values()]
+    return pa.concat_tables(parts) if parts else rows
 
 
 def _public(rows: pa.Table) -> dict[str, list[Any]]:
     """What leaves the store: times in microseconds, scores in [-1, 1], sources as lists."""
-    numbers = {name: rows.column(name).to_numpy() for name in (*_MILLIONTHS.values(), *_SAME, "start_us", "sum_e6")}
+    numbers = {name: rows.column(name).to_numpy() for name in _PUBLIC_COLUMNS if name not in _TEXTS}
     columns: dict[str, list[Any]] = {
-        "ticker": rows.column("ticker").to_pylist(),
         "timestamp_us": numbers["start_us"].tolist(),
         "sum": (numbers["sum_e6"] / 1e6).tolist(),
         "avg": (numbers["sum_e6"] / (numbers["count"] * 1e6)).tolist(),
         "sources": _source_lists(rows.column("sources")),
+        "revision": [revision_of(position) for position in numbers["last_position"].tolist()],
     }
     columns |= {name: (numbers[stored] / 1e6).tolist() for name, stored in _MILLIONTHS.items()}
     columns |= {name: numbers[name].tolist() for name in _SAME}

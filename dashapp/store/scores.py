@@ -59,6 +59,7 @@ class ScoresTable:
             SCORE_TABLE_SCHEMA,
             partition_by=["date"],
             bounded=["position", "published_us"],
+            compression="zstd",  # texts, kept for ever
             create=create,
         )
 

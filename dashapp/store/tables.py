@@ -63,11 +63,19 @@ class Table:
     """One Delta table on a local disk; not safe for use by several threads at once."""
 
     def __init__(
-        self, root: Path, schema: pa.Schema, *, partition_by: Sequence[str], bounded: Sequence[str], create: bool
+        self,
+        root: Path,
+        schema: pa.Schema,
+        *,
+        partition_by: Sequence[str],
+        bounded: Sequence[str],
+        compression: str,
+        create: bool,
     ) -> None:
         self.root = root.absolute()
         self._partition_by = list(partition_by)
         self._bounded = tuple(bounded)
+        self._compression = compression
         self._log = self.root / "_delta_log"
         self._files: tuple[int, tuple[DataFile, ...]] | None = None
         # What this process knows to be on the disk: the log up to a version, and the folders of partitions by name.
@@ -303,7 +311,7 @@ class Table:
 
     def _write_one(self, file: NewFile) -> AddAction:
         path = self._folder(file.partition) / f"{uuid.uuid4()}.parquet"
-        size_bytes = durable.write_parquet(path, file.rows)
+        size_bytes = durable.write_parquet(path, file.rows, compression=self._compression)
         low: dict[str, int] = {}
         high: dict[str, int] = {}
         for name in self._bounded:

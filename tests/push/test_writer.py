@@ -190,7 +190,7 @@ def test_a_full_disk_is_told_to_all_who_wait_and_later_ones_are_stored(
 ) -> None:
     writer = start()
 
-    def full(*_: object) -> int:
+    def full(*_: object, **__: object) -> int:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:

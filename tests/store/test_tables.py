@@ -24,7 +24,7 @@ SCHEMA = pa.schema([pa.field("date", pa.string()), pa.field("position", pa.int64
 
 
 def open_table(root: Path, *, create: bool = True) -> Table:
-    return Table(root, SCHEMA, partition_by=["date"], bounded=["position"], create=create)
+    return Table(root, SCHEMA, partition_by=["date"], bounded=["position"], compression="zstd", create=create)
 
 
 def new_file(position: int, date: str = "2024-02-29") -> NewFile:

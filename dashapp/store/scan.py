@@ -1,0 +1,148 @@
+"""Scanning bucket files for a few tickers: only the row groups that can hold them are read.
+
+Bucket files are sorted by ticker, so a ticker's day lies in one or two of the ten row groups of its file. Reading those
+straight with Arrow takes a third of the time of a query, which has to be planned and looks at every row group
+(measured on 100 tickers, one ticker's day of 1m: 2 ms against 8 ms).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from dashapp.errors import StoreDamaged, StoreError
+from dashapp.store.order import in_order
+from dashapp.store.schema import BUCKET_ROW_SCHEMA
+from dashapp.store.tables import DataFile
+
+# What the footers of this many files say is kept; a footer takes about 50 KB.
+_FOOTERS = 2_000
+# Texts that recur in nearly every row: read as numbers of a dictionary, 0.5 ms less each for a row group. (Texts in
+# lists cannot be, where several row groups have a dictionary each.)
+_RECURRING = ("ticker", "scorer")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which buckets: of these tickers, by this scorer or (None) any, starting in [start_us, end_us)."""
+
+    tickers: Collection[str]
+    scorer: str | None
+    start_us: int
+    end_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Footer:
+    metadata: pq.FileMetaData
+    tickers: tuple[tuple[str, str], ...]  # lowest and highest of each row group
+    starts_us: tuple[tuple[int, int], ...]
+
+
+class Scanner:
+    """Reads bucket files; safe for use by several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._footers: OrderedDict[str, _Footer] = OrderedDict()
+
+    def rows(self, files: Sequence[DataFile], wanted: Wanted, columns: Sequence[str], *, timeout_ms: int) -> pa.Table:
+        """The buckets wanted, by ticker, scorer and start: `columns` of BUCKET_ROW_SCHEMA, start_us among them.
+
+        1 to 2 ms a file. Raises StoreDamaged, and StoreError when it takes longer than `timeout_ms`.
+        """
+        deadline_s = time.monotonic() + timeout_ms / 1000
+        read = list(dict.fromkeys(["ticker", "scorer", "start_us", *columns]))
+        found = []
+        for file in files:
+            if time.monotonic() > deadline_s:
+                raise StoreError("The query took too long and was stopped; ask for a shorter range.")
+            try:
+                rows = self._of_file(file.path, wanted, read)
+                if rows is not None:
+                    # Nobody has looked yet whether the texts of a damaged file are UTF-8.
+                    rows.validate(full=True)
+            except (pa.ArrowException, OSError) as error:
+                raise StoreDamaged(f"A file of the store cannot be read: {error}.") from error
+            if rows is not None:
+                found.append(rows)
+        if not found:
+            return pa.schema([BUCKET_ROW_SCHEMA.field(name) for name in columns]).empty_table()
+        rows = found[0] if len(found) == 1 else in_order(pa.concat_tables(found))
+        return rows.select(columns)
+
+    def _of_file(self, path: str, wanted: Wanted, columns: Sequence[str]) -> pa.Table | None:
+        footer = self._footer(path)
+        groups = [
+            number
+            for number, ((low, high), (first_us, last_us)) in enumerate(
+                zip(footer.tickers, footer.starts_us, strict=True)
+            )
+            if first_us < wanted.end_us
+            and last_us >= wanted.start_us
+            and any(low <= ticker <= high for ticker in wanted.tickers)
+        ]
+        if not groups:
+            return None
+        with pq.ParquetFile(path, metadata=footer.metadata, read_dictionary=_RECURRING) as file:
+            rows = file.read_row_groups(groups, columns=columns, use_threads=False).combine_chunks()
+        kept = np.flatnonzero(_matches(rows, wanted))
+        if not len(kept):
+            return None
+        first, last = int(kept[0]), int(kept[-1])
+        rows = rows.slice(first, last - first + 1) if last - first + 1 == len(kept) else rows.take(pa.array(kept))
+        return _plain(rows)
+
+    def _footer(self, path: str) -> _Footer:
+        with self._lock:
+            held = self._footers.get(path)
+            if held is not None:
+                self._footers.move_to_end(path)
+                return held
+        metadata = pq.read_metadata(path)
+        columns = {metadata.schema.column(number).path: number for number in range(metadata.num_columns)}
+        bounds = {
+            name: tuple(
+                (statistics.min, statistics.max)
+                for statistics in (
+                    metadata.row_group(group).column(columns[name]).statistics
+                    for group in range(metadata.num_row_groups)
+                )
+            )
+            for name in ("ticker", "start_us")
+        }
+        footer = _Footer(metadata, bounds["ticker"], bounds["start_us"])
+        with self._lock:
+            self._footers[path] = footer
+            while len(self._footers) > _FOOTERS:
+                self._footers.popitem(last=False)
+        return footer
+
+
+def _matches(rows: pa.Table, wanted: Wanted) -> NDArray[np.bool_]:
+    starts_us = rows.column("start_us").to_numpy()
+    matches: NDArray[np.bool_] = (starts_us >= wanted.start_us) & (starts_us < wanted.end_us)
+    matches &= _is_one_of(rows.column("ticker"), wanted.tickers)
+    if wanted.scorer is not None:
+        matches &= _is_one_of(rows.column("scorer"), (wanted.scorer,))
+    return matches
+
+
+def _is_one_of(column: pa.ChunkedArray, texts: Collection[str]) -> NDArray[np.bool_]:
+    encoded = column.combine_chunks()
+    named = np.array([text in texts for text in encoded.dictionary.to_pylist()], dtype=bool)
+    matches: NDArray[np.bool_] = named[encoded.indices.to_numpy()]
+    return matches
+
+
+def _plain(rows: pa.Table) -> pa.Table:
+    """The rows with the column types of BUCKET_ROW_SCHEMA."""
+    return rows.cast(pa.schema([BUCKET_ROW_SCHEMA.field(name) for name in rows.column_names]))

@@ -46,6 +46,7 @@ from dashapp.model.time import to_iso
 from dashapp.query import answer
 from dashapp.query.series import SeriesReader
 from dashapp.rollup.job import RollupResult, rollup, rollup_every
+from dashapp.rollup.upkeep import maintain
 from dashapp.rollup.verify import verify
 from dashapp.store.apikeys import ApiKey, ApiKeys
 from dashapp.store.reader import Reader
@@ -126,6 +127,8 @@ def build_parser() -> argparse.ArgumentParser:
     sub = command("rollup", roll_up, "Fold new scores into the buckets of all eight resolutions.")
     sub.add_argument("--full", action="store_true", help="build all buckets anew from the scores")
     sub.add_argument("--every", type=_duration, metavar="30s", help="again and again, with this pause, until stopped")
+
+    command("maintain", upkeep, "Put small files together and delete files that nobody needs any more.")
 
     sub = command("query", query, "Print the buckets of a ticker.")
     sub.add_argument("ticker")
@@ -264,6 +267,26 @@ def roll_up(asked: argparse.Namespace, settings: Settings) -> int:
     return DONE
 
 
+def upkeep(asked: argparse.Namespace, settings: Settings) -> int:
+    """Compact and vacuum."""
+    store = Store(settings)
+    done = maintain(store, vacuum_after_s=settings.vacuum_after_s, now_s=time.time())
+    body = {
+        "files_before": done.compacted.files_before,
+        "files_after": done.compacted.files_after,
+        "rows": done.compacted.rows,
+        "files_deleted": done.vacuumed.files,
+        "freed_bytes": done.vacuumed.freed_bytes,
+        "seconds": round(done.seconds, 6),
+    }
+    text = (
+        f"{done.compacted.files_before:,} files of scores put together into {done.compacted.files_after:,}; "
+        f"{done.vacuumed.files:,} files deleted, {done.vacuumed.freed_bytes / 1e6:,.1f} MB; {done.seconds:.2f} s"
+    )
+    _emit(asked, body, text)
+    return DONE
+
+
 def query(asked: argparse.Namespace, settings: Settings) -> int:
     """Print the buckets of a ticker as a table, JSON or CSV."""
     resolution = parse_resolution(asked.resolution)
@@ -388,6 +411,7 @@ def run_embedded(asked: argparse.Namespace, settings: Settings) -> int:
     polled = embedded.start_feed(background, settings, now_us)
     stderr.print(f"Live sources: {', '.join(polled) or 'none chosen'}", highlight=False, soft_wrap=True)
     embedded.start_rollup(background, settings)
+    embedded.start_upkeep(background, settings)
     return _serve(asked, settings, background)
 
 
@@ -404,6 +428,7 @@ def demo(asked: argparse.Namespace, settings: Settings) -> int:
     background = embedded.Background()
     feed.start(background)
     embedded.start_rollup(background, settings)
+    embedded.start_upkeep(background, settings)
     return _serve(asked, settings, background)
 
 

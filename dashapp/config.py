@@ -46,6 +46,16 @@ class Settings:
         "", "name@version", "Scorer the charts show. Empty: the only one in the store, or the default of several."
     )
     rollup_every_s: float = _setting(30.0, "s", "Pause between two rollups in `run` and `demo`.", low=0.1, high=86_400)
+    upkeep_every_s: float = _setting(
+        300.0, "s", "Pause between two rounds of upkeep (compaction, vacuum) in `run` and `demo`.", low=1, high=86_400
+    )
+    vacuum_after_s: float = _setting(
+        3_600.0,
+        "s",
+        "How long data files that were replaced are kept, for readers and writers that still need them.",
+        low=600,
+        high=31_536_000,
+    )
     query_timeout_ms: int = _setting(10_000, "ms", "A query that takes longer is stopped.", low=1, high=3_600_000)
     query_max_buckets: int = _setting(50_000, "buckets", "Most buckets one answer holds.", low=1, high=10_000_000)
     query_threads: int = _setting(4, "threads", "Queries answered at the same time by one process.", low=1, high=64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 from dashapp.config import Settings
@@ -13,6 +14,7 @@ from dashapp.ingest.service import Ingest
 from dashapp.ingest.sources.simulated import SimulatedFeed
 from dashapp.model.time import US_PER_DAY, EpochUs
 from dashapp.rollup.job import rollup
+from dashapp.rollup.upkeep import maintain
 from dashapp.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -59,6 +61,16 @@ def start_rollup(background: Background, settings: Settings) -> None:
     """Roll up the settings' store again and again."""
     store = Store(settings, create=True)
     background.every(settings.rollup_every_s, "rollup", lambda: rollup(store))
+
+
+def start_upkeep(background: Background, settings: Settings) -> None:
+    """Compact and vacuum the settings' store again and again."""
+    store = Store(settings, create=True)
+    background.every(
+        settings.upkeep_every_s,
+        "upkeep",
+        lambda: maintain(store, vacuum_after_s=settings.vacuum_after_s, now_s=time.time()),
+    )
 
 
 def start_feed(background: Background, settings: Settings, now_us: Callable[[], EpochUs]) -> list[str]:

@@ -59,6 +59,14 @@ class NewFile:
     rows: pa.Table
 
 
+@dataclass(frozen=True, slots=True)
+class Vacuumed:
+    """How many data files that no version names any more were deleted, and their size."""
+
+    files: int
+    freed_bytes: int
+
+
 class Table:
     """One Delta table on a local disk; not safe for use by several threads at once."""
 
@@ -137,20 +145,21 @@ class Table:
             raise StoreDamaged(f"{self._entry(version)} cannot be read: {error.strerror}.") from error
         return [self._file_of(action["add"]) for action in map(json.loads, lines) if "add" in action]
 
-    def write(self, new: Sequence[NewFile]) -> list[AddAction]:
+    def write(self, new: Sequence[NewFile], *, is_news: bool = True) -> list[AddAction]:
         """Write data files, durable but not yet part of the table; raises StoreNotWritable.
 
-        What is never committed stays behind as an orphan file, which readers do not see and upkeep removes.
+        `is_news` is False for rows that the table holds already, in other files. What is never committed stays behind
+        as an orphan file, which readers do not see and upkeep removes.
         """
         folders = {self._folder(file.partition) for file in new}
         try:
             for folder in folders:
                 folder.mkdir(parents=True, exist_ok=True)
             if len(new) == 1:  # what live commits are; a pool would cost a tenth of them
-                actions = [self._write_one(new[0])]
+                actions = [self._write_one(new[0], is_news=is_news)]
             else:
                 with ThreadPoolExecutor(WRITE_THREADS) as pool:
-                    actions = list(pool.map(self._write_one, new))
+                    actions = list(pool.map(lambda file: self._write_one(file, is_news=is_news), new))
             # A folder that is there already may be of a process that was killed before it flushed the folder's name.
             unflushed = {parent for folder in folders - self._flushed_folders for parent in self._ancestors(folder)}
             for folder in folders | unflushed:
@@ -165,6 +174,7 @@ class Table:
         adds: Sequence[AddAction],
         removes: Sequence[DataFile] = (),
         *,
+        is_news: bool = True,
         metadata: Mapping[str, Any] | None = None,
         transaction: tuple[str, int] | None = None,
     ) -> int:
@@ -177,7 +187,7 @@ class Table:
         removals = [
             RemoveAction(
                 file.relative,
-                data_change=True,
+                data_change=is_news,
                 deletion_timestamp=now_ms,
                 size=file.size_bytes,
                 partition_values=dict(file.partition),
@@ -208,6 +218,28 @@ class Table:
         self._flush_log(committed)
         self.refresh()
         return committed
+
+    def vacuum(self, *, kept_s: float, now_s: float) -> Vacuumed:
+        """Delete data files that the newest version does not name and that were written more than `kept_s` ago.
+
+        They are what compaction and rollups replaced, and what killed processes left. Readers of older snapshots, and
+        writers who have yet to commit, must be done within that time. (The Delta library's own vacuum adds two
+        versions to the table, and the version is the clock of the system.) Raises StoreNotWritable.
+        """
+        self.refresh()
+        named = {file.path for file in self.files()}
+        files = freed_bytes = 0
+        try:
+            for path in self.root.rglob("*.parquet"):
+                if self._log in path.parents or str(path) in named:
+                    continue
+                status = path.stat()
+                if now_s - status.st_mtime > kept_s:
+                    path.unlink()
+                    files, freed_bytes = files + 1, freed_bytes + status.st_size
+        except OSError as error:
+            self._refuse(error)
+        return Vacuumed(files, freed_bytes)
 
     def flush(self) -> None:
         """Make the snapshot held durable, which it is unless its writer was killed before that; raises
@@ -293,6 +325,9 @@ class Table:
                 configuration={
                     "delta.checkpointInterval": str(CHECKPOINT_EVERY),
                     "delta.logRetentionDuration": "interval 36500 days",
+                    # Each rollup replaces some files. Checkpoints name those that are gone for this long, and every
+                    # commit reads the newest checkpoint.
+                    "delta.deletedFileRetentionDuration": "interval 1 hours",
                 },
             )
             for folder in named_in:
@@ -309,7 +344,7 @@ class Table:
     def _ancestors(self, folder: Path) -> list[Path]:
         return [parent for parent in folder.parents if parent == self.root or self.root in parent.parents]
 
-    def _write_one(self, file: NewFile) -> AddAction:
+    def _write_one(self, file: NewFile, *, is_news: bool) -> AddAction:
         path = self._folder(file.partition) / f"{uuid.uuid4()}.parquet"
         size_bytes = durable.write_parquet(path, file.rows, compression=self._compression)
         low: dict[str, int] = {}
@@ -323,7 +358,7 @@ class Table:
             size=size_bytes,
             partition_values=dict(file.partition),
             modification_time=time.time_ns() // 1_000_000,
-            data_change=True,
+            data_change=is_news,
             stats=json.dumps(stats),
         )
 

@@ -13,6 +13,7 @@ from dashapp.errors import UnreadableInput
 from dashapp.ingest.columns import MAX_SOURCE_CHARS, RowOptions, guess_mapping
 from dashapp.ingest.rejects import Rejection
 from dashapp.ingest.sources import csv, document, jsonl, parquet
+from dashapp.ingest.sources.ahead import read_ahead
 from dashapp.ingest.sources.columnar import Columns, columns_of
 from dashapp.ingest.sources.rows import Table, items_of
 from dashapp.ingest.sources.stream import STDIN, ByteStream, Progress, opened
@@ -21,6 +22,9 @@ from dashapp.model.item import Item
 
 FileFormat = Literal["jsonl", "csv", "parquet"]
 _Layout = Literal["jsonl", "document", "csv", "parquet"]
+
+# Read while a commit is being made, which takes longer; about half of the rows of one.
+_BATCHES_AHEAD = 4
 
 _SUFFIXES: dict[str, _Layout] = {
     ".jsonl": "jsonl",
@@ -69,7 +73,7 @@ def read_columns(
         layout = file_format or _layout_of(stream)
         if layout == "parquet":
             with parquet.opened_batches(stream, options.mapping) as batches:
-                yield from columns_of(batches, options, stream.name)
+                yield from read_ahead(columns_of(batches, options, stream.name), _BATCHES_AHEAD)
         else:
             yield from items_of(_table_of(stream, layout), options, stream.name)
 

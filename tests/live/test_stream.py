@@ -9,6 +9,7 @@ import urllib.request
 from itertools import pairwise
 from typing import Any
 
+import httpx
 import pytest
 
 from dashapp.model.resolution import RESOLUTIONS
@@ -211,6 +212,18 @@ def test_the_answer_is_a_stream_that_nobody_keeps(site: Site) -> None:
         assert stream.response.headers["cache-control"] == "no-cache"
         assert stream.response.headers["x-accel-buffering"] == "no"
         assert stream.response.headers.get("content-encoding") is None
+
+
+def test_head_answers_as_get_does_and_opens_no_stream(site: Site) -> None:
+    answer = httpx.head(f"{site.url}/api/v2/stream?tickers=AAPL")
+    with site.stream(tickers="AAPL") as stream:
+        named = ("content-type", "cache-control", "x-accel-buffering")
+        assert [answer.headers[name] for name in named] == [stream.response.headers[name] for name in named]
+    assert answer.status_code == 200
+    assert httpx.head(f"{site.url}/api/v2/stream?resolutions=2m").status_code == 400
+    refused = httpx.post(f"{site.url}/api/v2/stream")
+    assert refused.status_code == 405
+    assert refused.json()["details"]["allowed"] == ["GET", "HEAD"]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import Executor
 from typing import NamedTuple
 
@@ -157,9 +157,19 @@ class Hub:
                 limit=self._max_connections,
             )
 
-    async def serve(self, listener: Listener, last: EventId | None, send: Send) -> None:
-        """Tell a listener what happens, from the event on that it was told last, until it leaves or the server ends."""
+    @contextlib.contextmanager
+    def admitted(self, listener: Listener) -> Iterator[None]:
+        """Hold a place for a listener; raises TooManyStreams. Many may come at once, so it is taken as it is found."""
+        self.check_room()
         self._listeners.add(listener)
+        try:
+            yield
+        finally:
+            self._listeners.discard(listener)
+
+    async def serve(self, listener: Listener, last: EventId | None, send: Send) -> None:
+        """Tell an admitted listener what happens, from the event on that it was told last, until it leaves or the
+        server ends."""
         try:
             await send(RETRY)
             await self._has_begun.wait()
@@ -178,8 +188,6 @@ class Hub:
                 await self._tell(listener, send)
         except StoreError as error:
             log.warning("a live stream ends, what it missed cannot be read: %s", error)
-        finally:
-            self._listeners.discard(listener)
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()

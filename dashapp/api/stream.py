@@ -91,17 +91,18 @@ class EventStream(Response):
         self._last = last
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection."""
+        """Serve one connection; raises TooManyStreams before anything is sent."""
 
         async def write(payload: bytes) -> None:
             await send({"type": "http.response.body", "body": payload, "more_body": True})
 
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        watching = asyncio.create_task(self._leave_with_connection(receive))
-        try:
-            await self._hub.serve(self._listener, self._last, write)
-        finally:
-            watching.cancel()
+        with self._hub.admitted(self._listener):
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            watching = asyncio.create_task(self._leave_with_connection(receive))
+            try:
+                await self._hub.serve(self._listener, self._last, write)
+            finally:
+                watching.cancel()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _leave_with_connection(self, receive: Receive) -> None:

@@ -51,7 +51,8 @@ def build(settings: config.Settings) -> FastAPI:
     stream_pool = ThreadPoolExecutor(STREAM_THREADS, thread_name_prefix="stream")
     writer = ItemWriter(settings, load_scorer(), now_us=now_us, on_commit=lambda _: live.wake())
     push_pool = ThreadPoolExecutor(PUSH_THREADS, thread_name_prefix="push")
-    metrics = Metrics(reader, cache, writer=writer.counts, sources=partial(read_health, store.data_dir))
+    health = partial(read_health, store.data_dir)
+    metrics = Metrics(reader, cache, writer=writer.counts, sources=health)
     hub = Hub(
         live,
         now_us,
@@ -87,7 +88,7 @@ def build(settings: config.Settings) -> FastAPI:
     )
     problems.install(server)
     server.add_middleware(RequestMetrics, metrics=metrics)
-    server.include_router(build_router(reader, cache, pool, now_us, metrics))
+    server.include_router(build_router(reader, cache, pool, now_us, metrics, health))
     server.include_router(build_items_router(writer, read_rows, ApiKeys(store.data_dir), settings, push_pool))
     server.include_router(build_stream_router(hub, reader.scorer, stream_pool))
     problems.add_not_found(server)

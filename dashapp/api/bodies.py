@@ -175,6 +175,36 @@ class Tickers(Page):
     tickers: list[Ticker]
 
 
+class Source(Body):
+    """How one live source is; counts are since the process that polls it was started."""
+
+    name: str
+    is_failing: bool = Field(description="The last poll failed")
+    is_overdue: bool = Field(description="The poll that is due was not made: nobody polls at the moment")
+    last_poll: str | None
+    last_success: str | None
+    last_item: str | None = Field(description="When the newest item was published")
+    lag_s: float | None = Field(description="How old the newest item was when it was stored")
+    last_error: str | None
+    last_error_at: str | None
+    consecutive_errors: int = Field(description="Polls that failed since the last good one")
+    errors: int
+    calls: int
+    items: int = Field(description="Items accepted")
+    duplicates: int
+    rejected: int
+    ignored: int = Field(description="Rows about no ticker, or none that was asked for")
+    next_poll: str | None
+    waiting_for: str = Field(description="What the next poll waits for: turn, limit (of calls), failure (a pause)")
+
+
+class Sources(Body):
+    """The live sources, and the server's time."""
+
+    timestamp: str
+    sources: list[Source]
+
+
 class Health(Body):
     """The process is alive."""
 

@@ -7,7 +7,7 @@ sources) is asked of them when Prometheus asks.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from fastapi import APIRouter, Response
@@ -27,6 +27,7 @@ from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashapp.api.desk import Desk, get
+from dashapp.api.sources import ReadHealth
 from dashapp.errors import StoreError
 from dashapp.model.time import US_PER_SECOND
 from dashapp.query.cache import ResponseCache
@@ -60,23 +61,6 @@ class WriterCounts(Protocol):
     def waiting_scores(self) -> int: ...
 
 
-class SourceHealth(Protocol):
-    """How a live source is; counts are since its process was started."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def last_success_us(self) -> int | None: ...
-    @property
-    def lag_s(self) -> float | None: ...
-    @property
-    def failures(self) -> int: ...
-    @property
-    def consecutive_failures(self) -> int: ...
-    @property
-    def accepted(self) -> int: ...
-
-
 class Metrics:
     """All metrics of one server process; safe for use by several threads."""
 
@@ -86,7 +70,7 @@ class Metrics:
         cache: ResponseCache,
         *,
         writer: Callable[[], WriterCounts] | None = None,
-        sources: Callable[[], Iterable[SourceHealth]] | None = None,
+        sources: ReadHealth | None = None,
     ) -> None:
         self._registry = registry = CollectorRegistry()
         self.request_seconds = Histogram(
@@ -257,7 +241,7 @@ class _WriterCollector(Collector):
 
 
 class _SourceCollector(Collector):
-    def __init__(self, sources: Callable[[], Iterable[SourceHealth]]) -> None:
+    def __init__(self, sources: ReadHealth) -> None:
         self._sources = sources
 
     def collect(self) -> Iterator[Metric]:

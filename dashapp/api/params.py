@@ -5,7 +5,7 @@ All of them come in as texts and are parsed by the functions that know what they
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Path, Query, Request
 from pydantic import WithJsonSchema
@@ -83,7 +83,7 @@ async def only_what_is_known(request: Request) -> None:
 
     An unknown name is most often a misspelt one, and the answer to another question is worse than none.
     """
-    known = {field.alias for field in request.scope["route"].dependant.query_params}
+    known = _names(request.scope["route"].dependant)
     seen = set()
     for name, value in request.query_params.multi_items():
         shown = name[:40]
@@ -101,6 +101,11 @@ async def only_what_is_known(request: Request) -> None:
             raise BadParameter(f"parameter {name} is {len(value)} characters long; at most {most}.", parameter=name)
         if any(ord(char) < 32 or 127 <= ord(char) < 160 for char in value):
             raise BadParameter(f"parameter {name} holds control characters.", parameter=name)
+
+
+def _names(dependant: Any) -> set[str]:
+    """The names of the query that a route takes, by itself or by what it depends on."""
+    return {field.alias for field in dependant.query_params}.union(*map(_names, dependant.dependencies))
 
 
 def parse_tickers(text: str) -> tuple[str, ...]:

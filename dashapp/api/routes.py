@@ -1,4 +1,4 @@
-"""The REST API, version 2, for reading: candles, the texts behind them, tickers, exports, health, metrics, docs."""
+"""The REST API, version 2, for reading: candles, their texts, tickers, exports, sources, health, metrics, docs."""
 
 from __future__ import annotations
 
@@ -7,18 +7,24 @@ from concurrent.futures import Executor
 
 from fastapi import APIRouter, Depends
 
-from dashapp.api import docs, drilldown, export, health, metrics, tickers, timeseries
+from dashapp.api import docs, drilldown, export, health, metrics, sources, tickers, timeseries
 from dashapp.api.bodies import ERRORS
 from dashapp.api.desk import Desk
 from dashapp.api.metrics import Metrics
 from dashapp.api.params import only_what_is_known
+from dashapp.api.sources import ReadHealth
 from dashapp.model.time import EpochUs
 from dashapp.query.cache import ResponseCache
 from dashapp.query.series import SeriesReader
 
 
 def build_router(
-    reader: SeriesReader, cache: ResponseCache, pool: Executor, now_us: Callable[[], EpochUs], measured: Metrics
+    reader: SeriesReader,
+    cache: ResponseCache,
+    pool: Executor,
+    now_us: Callable[[], EpochUs],
+    measured: Metrics,
+    read_health: ReadHealth,
 ) -> APIRouter:
     """The routes for reading; everything that waits for the store runs in `pool`, never on the event loop."""
     desk = Desk(reader, cache, pool, now_us)
@@ -27,6 +33,7 @@ def build_router(
     drilldown.add_routes(answers, desk)
     tickers.add_routes(answers, desk)
     export.add_routes(answers, desk)
+    sources.add_routes(answers, desk, read_health)
     state = APIRouter(responses={503: ERRORS[503]})
     health.add_routes(state, desk)
     metrics.add_routes(state, desk, measured)

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from pydantic import WithJsonSchema
 from starlette.types import Receive, Scope, Send
 
+from dashapp.api.desk import get
 from dashapp.api.events import EventId, parse_event_id
 from dashapp.api.hub import Hub, Listener
 from dashapp.api.params import ScorerAsked, TickersOrAll, only_what_is_known, parse_tickers
@@ -34,7 +35,8 @@ def build_stream_router(hub: Hub, scorer: Callable[[str], str], pool: Executor) 
     """The route of the stream; `scorer` checks, in `pool`, that a scorer has scores."""
     router = APIRouter()
 
-    @router.get(
+    @get(
+        router,
         "/api/v2/stream",
         tags=["stream"],
         dependencies=[Depends(only_what_is_known)],
@@ -68,6 +70,8 @@ def build_stream_router(hub: Hub, scorer: Callable[[str], str], pool: Executor) 
         if scorer_asked:
             known = await asyncio.get_running_loop().run_in_executor(pool, scorer, scorer_asked)
             watch = Watch(watch.seconds, watch.tickers, known)
+        if request.method == "HEAD":
+            return Response(media_type=EventStream.media_type, headers=_HEADERS)
         return EventStream(hub, Listener(watch, follows_default=not scorer_asked), last)
 
     return router
@@ -81,24 +85,24 @@ class EventStream(Response):
     def __init__(self, hub: Hub, listener: Listener, last: EventId | None) -> None:
         self.status_code = 200
         self.background = None
-        # A proxy must neither keep nor gather what passes.
-        self.init_headers({"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
+        self.init_headers(_HEADERS)
         self._hub = hub
         self._listener = listener
         self._last = last
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection."""
+        """Serve one connection; raises TooManyStreams before anything is sent."""
 
         async def write(payload: bytes) -> None:
             await send({"type": "http.response.body", "body": payload, "more_body": True})
 
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        watching = asyncio.create_task(self._leave_with_connection(receive))
-        try:
-            await self._hub.serve(self._listener, self._last, write)
-        finally:
-            watching.cancel()
+        with self._hub.admitted(self._listener):
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            watching = asyncio.create_task(self._leave_with_connection(receive))
+            try:
+                await self._hub.serve(self._listener, self._last, write)
+            finally:
+                watching.cancel()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _leave_with_connection(self, receive: Receive) -> None:
@@ -112,6 +116,9 @@ def _seconds(names: str) -> frozenset[int]:
         return frozenset({FINEST.seconds})
     return frozenset(parse_resolution(name.strip()).seconds for name in names.split(","))
 
+
+# A proxy must neither keep nor gather what passes.
+_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"description": "The stream", "content": {"text/event-stream": {"schema": {"type": "string"}}}},

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from dashapp.api import bodies, params
 from dashapp.api.desk import Desk, get
@@ -15,6 +16,29 @@ from dashapp.query.reply import FORMATS, Reply
 from dashapp.query.timeseries import Question, timeseries
 
 FormAsked = Annotated[str | None, params.one_of(*FORMATS), Query(alias="format", description=params.FORM_TEXT)]
+
+
+async def question_asked(
+    resolution: params.ResolutionAsked = "1m",
+    start: params.StartAsked = None,
+    end: params.EndAsked = None,
+    limit: params.LimitAsked = None,
+    cursor: params.CursorAsked = None,
+    scorer: params.ScorerAsked = None,
+) -> Question:
+    """What is asked, but for the tickers it is about; raises UsageError."""
+    return Question(
+        tickers=(),
+        resolution=parse_resolution(resolution),
+        start=start,
+        end=end,
+        limit=params.parse_limit(limit),
+        cursor=cursor,
+        scorer=scorer,
+    )
+
+
+Asked = Annotated[Question, Depends(question_asked)]
 
 
 def add_routes(router: APIRouter, desk: Desk) -> None:
@@ -35,29 +59,11 @@ def add_routes(router: APIRouter, desk: Desk) -> None:
         responses=bodies.answers(FORMATS, bodies.TimeseriesOfMany, bodies.ColumnsOfMany),
     )
     async def candles_of_many(
-        request: Request,
-        tickers: params.TickersAsked,
-        resolution: params.ResolutionAsked = "1m",
-        start: params.StartAsked = None,
-        end: params.EndAsked = None,
-        limit: params.LimitAsked = None,
-        cursor: params.CursorAsked = None,
-        scorer: params.ScorerAsked = None,
-        form: FormAsked = None,
+        request: Request, tickers: params.TickersAsked, asked: Asked, form: FormAsked = None
     ) -> Response:
         """The candles of several tickers, in one query. `limit` is for each of them; where it cuts one, all end there,
         and the cursor goes on with all."""
-        question = Question(
-            tickers=params.parse_tickers(tickers),
-            resolution=parse_resolution(resolution),
-            many=True,
-            start=start,
-            end=end,
-            limit=params.parse_limit(limit),
-            cursor=cursor,
-            scorer=scorer,
-        )
-        return await send(request, form, question)
+        return await send(request, form, replace(asked, tickers=params.parse_tickers(tickers), many=True))
 
     @get(
         router,
@@ -66,25 +72,8 @@ def add_routes(router: APIRouter, desk: Desk) -> None:
         responses=bodies.answers(FORMATS, bodies.Timeseries, bodies.ColumnsOfOne),
     )
     async def candles_of_one(
-        request: Request,
-        ticker: params.TickerInPath,
-        resolution: params.ResolutionAsked = "1m",
-        start: params.StartAsked = None,
-        end: params.EndAsked = None,
-        limit: params.LimitAsked = None,
-        cursor: params.CursorAsked = None,
-        scorer: params.ScorerAsked = None,
-        form: FormAsked = None,
+        request: Request, ticker: params.TickerInPath, asked: Asked, form: FormAsked = None
     ) -> Response:
         """The candles of one ticker: closed ones, ascending, and the open one. Without times as many as fill a screen,
         ending now."""
-        question = Question(
-            tickers=(normalise_ticker(ticker),),
-            resolution=parse_resolution(resolution),
-            start=start,
-            end=end,
-            limit=params.parse_limit(limit),
-            cursor=cursor,
-            scorer=scorer,
-        )
-        return await send(request, form, question)
+        return await send(request, form, replace(asked, tickers=(normalise_ticker(ticker),)))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dashapp.config import Settings, environment_name
 from dashapp.errors import BadSetting, FeedRunning, StoreNotWritable, UsageError
-from dashapp.ingest.health import SourceHealth, write_health
+from dashapp.ingest.health import SourceHealth, read_health, resumed, write_health
 from dashapp.ingest.poller import Kept, Poller
 from dashapp.ingest.position import PositionFile
 from dashapp.ingest.rejects import Rejection
@@ -81,6 +81,7 @@ class Feed:
                 "Give the feed a folder of its own with --data-dir."
             )
         self._ingest = Ingest(store, load_scorer(), batch_rows=self._settings.ingest_batch_rows, now_us=self._now_us)
+        before = read_health(self._data_dir)
         self._pollers = [
             Poller(
                 source,
@@ -90,6 +91,7 @@ class Feed:
                 every_s=self._settings.feed_every_s,
                 now_us=self._now_us,
                 chance=random.Random(),  # noqa: S311 - spreads pauses, guards nothing
+                health=resumed(source.name, before),
             )
             for source in self._sources
         ]

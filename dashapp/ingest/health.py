@@ -49,6 +49,13 @@ class SourceHealth:
         return self.consecutive_failures > 0
 
 
+def resumed(name: str, before: Iterable[SourceHealth]) -> SourceHealth:
+    """How a source is when its process begins to poll: what was last known of it, and counts of nothing."""
+    known = next((source for source in before if source.name == name), SourceHealth(name))
+    lasting = ("last_poll_us", "last_success_us", "last_item_us", "lag_s", "last_error", "last_error_us")
+    return SourceHealth(name, **{each: getattr(known, each) for each in lasting})
+
+
 def write_health(data_dir: Path, sources: Iterable[SourceHealth]) -> None:
     """Replace what was told before; a disk that cannot be written is logged, since the items matter more."""
     path = data_dir / HEALTH_FILE

@@ -53,9 +53,11 @@ class Poller:
         every_s: float,
         now_us: Callable[[], EpochUs],
         chance: random.Random,
+        health: SourceHealth,
     ) -> None:
+        """`health` is kept up to date."""
         self.source = source
-        self.health = SourceHealth(source.name)
+        self.health = health
         self._file = file
         self._keep = keep
         self._in_thread = in_thread

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import httpx
@@ -15,6 +16,7 @@ from fastapi import FastAPI
 from dashapp.api import problems
 from dashapp.api.metrics import Metrics, RequestMetrics
 from dashapp.api.routes import build_router
+from dashapp.ingest.health import read_health
 from dashapp.model.time import EpochUs
 from dashapp.query.cache import ResponseCache
 from dashapp.query.series import SeriesReader
@@ -74,7 +76,7 @@ def api_over(store: Store, now_us: int, *, max_buckets: int = 50_000, default_sc
     metrics = Metrics(reader, cache)
     app.add_middleware(RequestMetrics, metrics=metrics)
     with ThreadPoolExecutor(4) as pool, start_blocking_portal() as portal:
-        app.include_router(build_router(reader, cache, pool, clock, metrics))
+        app.include_router(build_router(reader, cache, pool, clock, metrics, partial(read_health, store.data_dir)))
         problems.add_not_found(app)
         yield Api(app, reader, cache, clock, portal)
     cache.close()

@@ -9,6 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from dashapp.api.metrics import Metrics
+from dashapp.ingest.health import SourceHealth
 from dashapp.query.cache import ResponseCache
 from dashapp.rollup.job import rollup
 from tests.api.client import Api, api_over
@@ -25,16 +26,6 @@ class Counts:
     rejected: int = 1
     scores: int = 9
     waiting_scores: int = 4
-
-
-@dataclass
-class Source:
-    name: str
-    last_success_us: int | None
-    lag_s: float | None
-    failures: int
-    consecutive_failures: int
-    accepted: int
 
 
 def samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -108,8 +99,8 @@ def test_the_hit_ratio_is_that_of_the_cache(tmp_path: Path) -> None:
 def test_pushes_sources_and_streams_are_told(tmp_path: Path) -> None:
     store = open_store(tmp_path / "store")
     sources = [
-        Source("tiingo", 1_700_000_000_500_000, 2.5, 3, 0, 40),
-        Source("rss", None, None, 1, 1, 0),
+        SourceHealth("tiingo", last_success_us=1_700_000_000_500_000, lag_s=2.5, failures=3, accepted=40),
+        SourceHealth("rss", failures=1, consecutive_failures=1),
     ]
     cache = ResponseCache(tmp_path / "cache", 1_000_000)
     metrics = Metrics(series_reader(store), cache, writer=Counts, sources=lambda: sources)

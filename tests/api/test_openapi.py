@@ -25,6 +25,7 @@ def test_every_route_for_reading_is_described_once(document: Any) -> None:
         "/api/v2/items": ["get"],
         "/api/v2/tickers": ["get"],
         "/api/v2/export": ["get"],
+        "/api/v2/sources": ["get"],
         "/healthz": ["get"],
         "/readyz": ["get"],
         "/metrics": ["get"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +13,7 @@ from typing import Any
 from dashapp.model.resolution import parse_resolution
 from dashapp.model.time import parse_iso
 from dashapp.rollup.job import rollup
-from tests.live.sse import Mirror, Stream, expected
+from tests.live.sse import CurlStream, Mirror, Stream, expected
 from tests.stores import DAY_US, HOUR_US, append, open_store, score
 
 TICKERS = ("AAPL", "BRK-A", "MSFT", "NVDA", "TSLA")
@@ -69,8 +70,9 @@ class Writing:
 class Client:
     """Somebody who keeps what the stream tells, and comes back with the last id whenever the connection is lost."""
 
-    def __init__(self, wish: Mapping[str, str]) -> None:
+    def __init__(self, wish: Mapping[str, str], open_stream: Callable[..., Stream] = Stream) -> None:
         self.wish = dict(wish)
+        self._open_stream = open_stream
         self.mirror = Mirror()
         self.first_version = 0
         self.connections = 0
@@ -79,7 +81,7 @@ class Client:
         """A connection that goes on from the last; None where there is no server."""
         last = {} if self.mirror.last_id is None else {"last_event_id": self.mirror.last_id}
         try:
-            stream = Stream(url, **self.wish, **last)
+            stream = self._open_stream(url, **self.wish, **last)
         except OSError:
             return None
         if stream.status != 200:
@@ -133,6 +135,12 @@ class Client:
         told_ms = int(self.mirror.last_id.split("-")[2])
         over = {key: told_ms >= _end_ms(key) for key in self.mirror.is_partial}
         assert {key: not partial for key, partial in self.mirror.is_partial.items()} == over
+
+
+def all_clients() -> list[Client]:
+    """One for each wish, and one that is the command `curl`, where that is installed."""
+    curl = [Client(WISHES[1], CurlStream)] if shutil.which("curl") else []
+    return [*map(Client, WISHES), *curl]
 
 
 def roam_all(url: str, clients: Sequence[Client], seconds: float, seed: int) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -55,13 +56,7 @@ class Stream:
     """One connection to the stream, read in a thread until it ends."""
 
     def __init__(self, url: str, *, headers: Mapping[str, str] | None = None, **query: str) -> None:
-        parts = urlsplit(url)
-        self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
-        path = "/api/v2/stream" + (f"?{urlencode(query)}" if query else "")
-        self._connection.request("GET", path, headers=dict(headers or {}))
-        self._socket = self._connection.sock
-        self.response = self._connection.getresponse()
-        self.status = self.response.status
+        self._open(f"{url}/api/v2/stream" + (f"?{urlencode(query)}" if query else ""), dict(headers or {}))
         self.retry_ms: int | None = None
         self.events: list[Event] = []
         self.is_over = False
@@ -69,6 +64,25 @@ class Stream:
         self._thread = threading.Thread(target=self._read, daemon=True)
         if self.status == 200:
             self._thread.start()
+
+    def _open(self, url: str, headers: dict[str, str]) -> None:
+        parts = urlsplit(url)
+        self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
+        self._connection.request("GET", f"{parts.path}?{parts.query}", headers=headers)
+        self._socket = self._connection.sock
+        self.response = self._connection.getresponse()
+        self.status = self.response.status
+
+    def _readline(self) -> bytes:
+        return self.response.readline()
+
+    def _cut(self) -> None:
+        with contextlib.suppress(OSError):  # it was cut from the other side
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def _free(self) -> None:
+        self._socket.close()
+        self._connection.close()
 
     def __enter__(self) -> Stream:
         return self
@@ -124,17 +138,15 @@ class Stream:
 
     def close(self) -> None:
         """Cut the connection."""
-        with contextlib.suppress(OSError):  # it was cut from the other side
-            self._socket.shutdown(socket.SHUT_RDWR)
+        self._cut()
         if self._thread.ident is not None:
             self._thread.join(10)
-        self._socket.close()
-        self._connection.close()
+        self._free()
 
     def _read(self) -> None:
         fields: dict[str, str] = {}
         try:
-            while line := self.response.readline():
+            while line := self._readline():
                 text = line.decode().rstrip("\n")
                 if text:
                     name, _, value = text.partition(": ")
@@ -159,6 +171,32 @@ class Stream:
         with self._changed:
             self.events.append(event)
             self._changed.notify_all()
+
+
+class CurlStream(Stream):
+    """The same by the command `curl`."""
+
+    def _open(self, url: str, headers: dict[str, str]) -> None:
+        named = [part for name, value in headers.items() for part in ("-H", f"{name}: {value}")]
+        command = ["curl", "--silent", "--no-buffer", "--include", "--max-time", "60", *named, url]
+        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        head = self._readline()
+        if not head:
+            self._free()
+            raise ConnectionError(f"curl ended with {self._process.returncode}")
+        self.status = int(head.split()[1])
+        while self._readline().strip():  # the headers
+            pass
+
+    def _readline(self) -> bytes:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline()
+
+    def _cut(self) -> None:
+        self._process.kill()
+
+    def _free(self) -> None:
+        self._process.communicate()
 
 
 class Mirror:

@@ -27,7 +27,7 @@ from dashapp.query.cache import ResponseCache
 from dashapp.query.series import SeriesReader
 from dashapp.rollup.live import Live
 from dashapp.store.follow import Follower
-from tests.live.campaign import WISHES, Client, Writing, roam_all
+from tests.live.campaign import WISHES, Client, Writing, all_clients, roam_all
 from tests.live.conftest import OPEN, Site, now_us, stay_in_minute
 from tests.live.sse import Mirror, Stream, expected
 from tests.stores import HOUR_US, open_store, score, stored_scores, verification
@@ -106,7 +106,7 @@ def test_a_fault_of_the_hub_is_logged_and_ends_the_streams_instead_of_silencing_
 
 @pytest.mark.parametrize("seconds", [10, pytest.param(60, marks=pytest.mark.slow)])
 def test_a_client_that_reconnects_at_random_ends_with_what_verify_says(site: Site, seconds: float) -> None:
-    clients = [Client(wish) for wish in WISHES]
+    clients = all_clients()
     for client in clients:
         client.begin(site.url)
     writing = Writing(site.store.data_dir, now_us, every_s=0.03)
@@ -121,7 +121,7 @@ def test_a_client_that_reconnects_at_random_ends_with_what_verify_says(site: Sit
 @pytest.mark.parametrize("kills", [3, pytest.param(15, marks=pytest.mark.slow)])
 def test_a_killed_server_costs_no_client_anything(server: Any, kills: int) -> None:
     running = server("serve", data_dir=server.directory / f"killed{kills}", env=OPEN)
-    clients = [Client(wish) for wish in WISHES]
+    clients = all_clients()
     for client in clients:
         client.begin(running.url)
     writing = Writing(running.data_dir, now_us, every_s=0.03)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from itertools import pairwise
 from typing import Any
 
+import httpx
 import pytest
 
 from dashapp.model.resolution import RESOLUTIONS
 from dashapp.model.time import parse_iso, to_iso
 from tests.live.conftest import OPEN, Site, now_us, stay_in_minute
 from tests.live.sse import OF_THE_MOMENT, Stream
-from tests.stores import DAY_US, HOUR_US, MINUTE_US, open_store, score
+from tests.stores import DAY_US, HOUR_US, MINUTE_US, append, open_store, score
 
 NAMES = ",".join(resolution.name for resolution in RESOLUTIONS)
 
@@ -213,6 +216,18 @@ def test_the_answer_is_a_stream_that_nobody_keeps(site: Site) -> None:
         assert stream.response.headers.get("content-encoding") is None
 
 
+def test_head_answers_as_get_does_and_opens_no_stream(site: Site) -> None:
+    answer = httpx.head(f"{site.url}/api/v2/stream?tickers=AAPL")
+    with site.stream(tickers="AAPL") as stream:
+        named = ("content-type", "cache-control", "x-accel-buffering")
+        assert [answer.headers[name] for name in named] == [stream.response.headers[name] for name in named]
+    assert answer.status_code == 200
+    assert httpx.head(f"{site.url}/api/v2/stream?resolutions=2m").status_code == 400
+    refused = httpx.post(f"{site.url}/api/v2/stream")
+    assert refused.status_code == 405
+    assert refused.json()["details"]["allowed"] == ["GET", "HEAD"]
+
+
 @pytest.mark.parametrize(
     ("query", "status", "code"),
     [
@@ -349,6 +364,27 @@ def test_no_room_is_a_503_that_says_when_to_ask_again(server: Any) -> None:
         time.sleep(0.05)
     again.close()
     second.close()
+
+
+@pytest.mark.parametrize("query", ["", "?scorer=test@1"])
+def test_many_who_come_at_once_are_no_more_than_there_is_room_for(server: Any, query: str) -> None:
+    data_dir = server.directory / f"burst{len(query)}"
+    store = open_store(data_dir)
+    append(store, [score("first", now_us(), 1)])
+    store.close()
+    full = server("serve", data_dir=data_dir, env={**OPEN, "TICKERTONE_LIVE_MAX_CONNECTIONS": "5"})
+
+    async def statuses() -> Counter[bytes]:
+        connections = await asyncio.gather(*(asyncio.open_connection("127.0.0.1", full.port) for _ in range(40)))
+        for _, writer in connections:
+            writer.write(f"GET /api/v2/stream{query} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        lines = [await asyncio.wait_for(reader.readline(), 10) for reader, _ in connections]
+        for _, writer in connections:
+            writer.close()
+        return Counter(line.split()[1] for line in lines)
+
+    assert asyncio.run(statuses()) == {b"200": 5, b"503": 35}
+    full.stop()
 
 
 def test_those_who_name_no_scorer_begin_anew_when_another_one_becomes_the_default(server: Any) -> None:

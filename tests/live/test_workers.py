@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -10,12 +13,15 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
+from dashapp.model.time import to_iso
 from tests.live.campaign import WISHES, Client, Writing, roam_all
 from tests.live.conftest import OPEN, Site, now_us, stay_in_minute
 from tests.live.sse import Stream
@@ -114,6 +120,67 @@ def test_a_client_may_come_back_to_the_other_worker(workers: Site) -> None:
     for client in clients:
         client.finish(workers.url, version)
         client.check(stored_scores(workers.store))
+
+
+class Sending:
+    """A connection to one of the workers, whichever takes it; it stays with that one."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
+        self.before = self.accepted()
+
+    def push(self, *item_ids: str) -> list[str]:
+        """What became of each item."""
+        ts = to_iso(now_us())
+        rows = [{"id": each, "ts": ts, "tickers": ["BOTH"], "score": 0.5} for each in item_ids]
+        self._connection.request("POST", "/api/v2/items", "\n".join(map(json.dumps, rows)))
+        answer = self._connection.getresponse()
+        body = json.load(answer)
+        assert answer.status == 200, body
+        return [item["status"] for item in body["items"]]
+
+    def get(self, path: str) -> str:
+        self._connection.request("GET", path)
+        return self._connection.getresponse().read().decode()
+
+    def accepted(self) -> int:
+        """Items that this worker has accepted."""
+        (value,) = re.findall(r'^tickertone_ingest_items_total{outcome="accepted"} (\S+)', self.get("/metrics"), re.M)
+        return int(float(value))
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def test_what_is_pushed_to_both_workers_at_once_counts_once_and_is_told_by_both(workers: Site) -> None:
+    stay_in_minute(20)
+    with closing(Sending(workers.url)) as first:
+        first.push("so that the scorer is known")
+    senders = [Sending(workers.url) for _ in range(12)]
+    streams = spread(workers, tickers="BOTH", resolutions="1m,24h", scorer="given@1")
+    with ThreadPoolExecutor(len(senders)) as pool:
+        told = list(
+            pool.map(
+                lambda number: senders[number].push(*(f"both-{each}" for each in range(40)), f"own-{number}"),
+                range(len(senders)),
+            )
+        )
+    assert all(statuses[-1] == "accepted" for statuses in told)
+    for nth in range(40):
+        assert sorted(statuses[nth] for statuses in told) == ["accepted"] + ["duplicate"] * (len(senders) - 1)
+    gained = {sender.accepted() - sender.before for sender in senders}
+    assert len(gained) == 2, "all went to one worker"
+    assert sum(gained) == 40 + len(senders)
+    last = [stream.wait_count("BOTH", 41 + len(senders), "24h") for stream in streams]
+    assert len({repr(event.bucket) for event in last}) == 1
+    assert len({event.data["revision"] for event in last}) == 1
+    for stream in streams:
+        stream.close()
+    answers = [json.loads(sender.get("/api/v2/timeseries/BOTH?resolution=24h&scorer=given@1")) for sender in senders]
+    for sender in senders:
+        sender.close()
+    assert {answer["partial_bucket"]["count"] for answer in answers} == {41 + len(senders)}
 
 
 def test_workers_end_with_streams_open(tmp_path: Path) -> None:

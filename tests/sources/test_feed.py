@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 
@@ -470,6 +471,35 @@ def test_the_health_of_each_source_can_be_read_by_another_process(
     assert good.waiting_for == "turn"
     assert (bad.failures, bad.is_failing, bad.waiting_for, bad.last_success_us) == (1, True, "failure", None)
     assert bad.last_error == f"{bad.name} at {stand.url}/missing answered 404: not here."
+
+
+def test_what_was_last_known_of_a_source_outlasts_a_restart(
+    stand: Newsstand, settings: Callable[..., Settings]
+) -> None:
+    stand.at("/feed", [rss(entry(1)), Reply("gone", 500)])
+    (good,) = once(settings(feed_rss_urls=f"{stand.url}/feed")).values()
+    (again,) = once(settings(feed_rss_urls=f"{stand.url}/feed", feed_limits="rss=1/hour")).values()
+    assert (again.calls, again.accepted, again.waiting_for) == (0, 0, "limit")
+    lasting = ("last_poll_us", "last_success_us", "last_item_us", "lag_s")
+    assert [getattr(again, each) for each in lasting] == [getattr(good, each) for each in lasting]
+    (bad,) = once(settings(feed_rss_urls=f"{stand.url}/feed")).values()
+    assert bad.last_success_us == good.last_success_us
+    assert bad.is_failing
+
+
+def test_a_web_server_tells_of_the_feed_of_another_process(
+    stand: Newsstand, tickertone: Tickertone, server: Any
+) -> None:
+    stand.at("/feed", rss(entry(1), entry(2, "weather")))
+    web = server("serve", data_dir=tickertone.data_dir)
+    address = f"{web.url}/api/v2/sources"
+    assert httpx.get(address).json()["sources"] == []
+    tickertone("feed", "--once", env={"TICKERTONE_FEED_RSS_URLS": f"{stand.url}/feed"})
+    (told,) = httpx.get(address).json()["sources"]
+    assert told["name"] == source_name(f"{stand.url}/feed")
+    assert (told["items"], told["ignored"], told["errors"], told["is_failing"]) == (1, 1, 0, False)
+    assert told["last_success"] <= told["next_poll"]
+    assert f'source_items_total{{source="{told["name"]}"}} 1.0' in httpx.get(f"{web.url}/metrics").text
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"sources": 5}', '{"sources": [5]}', '{"sources": [{}]}', "null"])

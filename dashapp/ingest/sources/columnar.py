@@ -8,7 +8,7 @@ value there (tickers, sources) is decided by the same functions here, once for e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,7 +65,7 @@ class Columns:
     others: list[tuple[int, Item | Rejection]]
 
 
-def columns_of(batches: Batches, options: RowOptions, place: str) -> Iterator[Columns]:
+def columns_of(batches: Batches, options: RowOptions, place: str) -> Generator[Columns, None, None]:
     """The rows of a Parquet file, in order; raises BadMapping as `rows.items_of` does."""
     if batches.columns is not None:
         check_columns(batches.columns, options, place)

@@ -35,6 +35,8 @@ export function apply(held, action, table, known) {
       return view.withPreset(held, action.name, table, known);
     case "offer":
       return view.withOffer(held, action.start_ms, action.end_ms, table);
+    case "view":
+      return action.view;
     case "range":
       return view.withRange(held, action.start_ms, action.end_ms);
     default:

@@ -1,93 +1,98 @@
-// Figures that follow the stream: the traces of figure.py, with buckets as the API writes them merged in. A figure that
-// was moved equals the one the server makes of the same buckets, which the browser tests compare.
+// Figures: the blanks that figure.py sends with the page, filled in with candles. A test holds a figure made here and
+// the one that the server makes of the same buckets to be one and the same.
 
 import { signed } from "./chart.mjs";
 
-const COLUMNS = ["open", "high", "low", "close"];
 // As in figure.py.
+const AVG = 0;
 const COUNT = 1;
-const BRIDGED_WIDTHS = 3;
-const SOURCES_SHOWN = 4;
+const [ZERO, LEVEL, BAND] = [0, 1, 2]; // the shapes
 
-/** Whether a bucket of the stream is newer than the same one in a figure: buckets only ever grow. */
-export function isNews(figure, row) {
-  const { x, customdata } = figure.data[0];
-  const at = placeOf(x, Date.parse(row.timestamp));
-  return x[at] !== Date.parse(row.timestamp) || customdata[at][COUNT] < row.count;
+/**
+ * The figure of a ticker. `columns` is what chunks.joined gives, and may reach beyond the window; `look` is {theme,
+ * touch, colours}. What is said of the newest candle and of counts is said of those in the window.
+ */
+export function figureOf(blanks, { ticker, scorer, resolution, width_ms }, columns, window, now_ms, look) {
+  return {
+    data: tracesOf(blanks, ticker, resolution, width_ms, columns, window),
+    layout: layoutOf(blanks, { ticker, scorer, resolution, width_ms }, columns, window, now_ms, look),
+  };
 }
 
-/** A figure with buckets changed in place or put in between; the same object when it held them all already. */
-export function moved(figure, rows, colours) {
-  const news = rows.filter((row) => isNews(figure, row));
-  if (!news.length) return figure;
-  const { width_ms } = figure.layout.meta;
-  const [held, counted] = figure.data;
-  const candles = { ...held, x: [...held.x], customdata: [...held.customdata] };
-  for (const name of COLUMNS) candles[name] = [...held[name]];
-  for (const row of news) put(candles, row, width_ms);
-  const counts = { ...counted, x: candles.x, y: candles.customdata.map((custom) => custom[COUNT]) };
-  const data = [candles, counts, averages(figure.data[2], candles, width_ms), ...marks(candles, width_ms, figure)];
-  return { ...figure, data, layout: levelled(figure.layout, candles, counts, colours) };
+function tracesOf(blanks, ticker, resolution, width_ms, columns, window) {
+  const { x, open, high, low, close, custom } = columns;
+  const first_ms = x.length ? Math.min(x[0], window.first_ms) : window.first_ms;
+  const flat = [...x.keys()].filter((at) => high[at] === low[at]);
+  const nothing = [null, null];
+  const data = [
+    { name: ticker, x, open, high, low, close, customdata: custom },
+    { x, y: custom.map((each) => each[COUNT]) },
+    averages(columns, width_ms, blanks.bridged_widths),
+    { x: [first_ms, ...flat.map((at) => x[at])], y: [null, ...flat.map((at) => close[at])] },
+    { x: [first_ms, first_ms + width_ms], open: nothing, high: nothing, low: nothing, close: nothing },
+  ];
+  return blanks.traces[resolution].map((stub, at) => ({ ...stub, ...data[at] }));
 }
 
-function put(candles, row, width_ms) {
-  const start_ms = Date.parse(row.timestamp);
-  const at = placeOf(candles.x, start_ms);
-  const replaced = candles.x[at] === start_ms ? 1 : 0;
-  const { positive, neutral, negative } = row.label_counts;
-  const interval = replaced ? candles.customdata[at][6] : intervalText(start_ms, width_ms);
-  candles.x.splice(at, replaced, start_ms);
-  for (const name of COLUMNS) candles[name].splice(at, replaced, row[name]);
-  const custom = [row.avg, row.count, positive, neutral, negative, sourcesText(row.sources), interval];
-  candles.customdata.splice(at, replaced, custom);
-}
-
-function averages(line, candles, width_ms) {
-  const [x, y] = [[], []];
-  candles.x.forEach((start_ms, at) => {
-    if (x.length && start_ms - x.at(-1) > BRIDGED_WIDTHS * width_ms) {
-      x.push(x.at(-1) + width_ms);
-      y.push(null);
+function averages({ x, custom }, width_ms, bridged) {
+  const line = { x: [], y: [] };
+  let before_ms = null;
+  x.forEach((start_ms, at) => {
+    if (before_ms !== null && start_ms - before_ms > bridged * width_ms) {
+      line.x.push(before_ms + width_ms);
+      line.y.push(null);
     }
-    x.push(start_ms);
-    y.push(candles.customdata[at][0]);
+    line.x.push(start_ms);
+    line.y.push(custom[at][AVG]);
+    before_ms = start_ms;
   });
-  return { ...line, x, y };
+  return line;
 }
 
-/** The ticks of candles without a body, and the candles without values that tell Plotly how wide a bucket is. */
-function marks(candles, width_ms, { data }) {
-  const { xperiod, xperiod0, xperiodalignment } = candles;
-  const shared = { hoverinfo: "skip", xperiod, xperiod0, xperiodalignment };
-  const made = [];
-  const flat = [...candles.x.keys()].filter((at) => candles.high[at] === candles.low[at]);
-  if (flat.length) {
-    const at = { x: flat.map((each) => candles.x[each]), y: flat.map((each) => candles.close[each]) };
-    made.push({ type: "scatter", name: "flat", mode: "markers", ...at, ...shared });
-  }
-  // Once two buckets touch they always will, for buckets only come.
-  const width = data.find((each) => each.name === "width");
-  if (width && !candles.x.some((start_ms, at) => at > 0 && start_ms - candles.x[at - 1] === width_ms)) made.push(width);
-  return made;
+/** The layout of a figure: the blank one of its theme, with the range, the newest close, the open bucket and so on. */
+export function layoutOf(blanks, { ticker, scorer, resolution, width_ms }, columns, window, now_ms, look) {
+  const blank = blanks.layouts[look.theme];
+  const { colours } = look;
+  const open_ms = openBucket(window, width_ms, now_ms);
+  const [rows, most] = inView(columns, window);
+  const [opened, close] = rows ? [columns.open[rows - 1], columns.close[rows - 1]] : [0, 0];
+  const colour = close === opened ? colours.flat : close > opened ? colours.rising : colours.falling;
+  const level = { ...blank.shapes[LEVEL], y0: close, y1: close, line: { ...blank.shapes[LEVEL].line, color: colour } };
+  const band = { x0: moment(open_ms ?? 0), x1: moment((open_ms ?? 0) + width_ms), opacity: open_ms === null ? 0 : 1 };
+  const opacity = rows ? 1 : 0;
+  return {
+    ...blank,
+    dragmode: look.touch ? false : "pan",
+    xaxis: { ...blank.xaxis, range: [moment(window.start_ms), moment(window.end_ms)] },
+    yaxis2: { ...blank.yaxis2, range: [0, most * blanks.room || 1] },
+    shapes: [blank.shapes[ZERO], { ...level, opacity }, { ...blank.shapes[BAND], ...band }],
+    annotations: [{ ...blank.annotations[0], y: close, text: signed(close), bgcolor: colour, opacity }],
+    meta: { ticker, theme: look.theme, resolution, scorer, width_ms, open_bucket_ms: open_ms },
+  };
 }
 
-/** The layout with the newest close tagged on the scale, and room for the highest count. */
-function levelled(layout, candles, counts, colours) {
-  const [opened, closed] = [candles.open.at(-1), candles.close.at(-1)];
-  const colour = closed === opened ? colours.flat : closed > opened ? colours.rising : colours.falling;
-  const shapes = layout.shapes.map((shape) =>
-    shape.type === "line" && shape.layer === "above"
-      ? { ...shape, y0: closed, y1: closed, line: { ...shape.line, color: colour } }
-      : shape,
-  );
-  const annotations = layout.annotations.map((tag) => ({ ...tag, y: closed, text: signed(closed), bgcolor: colour }));
-  const yaxis2 = { ...layout.yaxis2, range: [0, Math.max(...counts.y) * 1.08] };
-  return { ...layout, shapes, annotations, yaxis2 };
+/** Up to which candle the window reaches, 0 when none is in it, and the highest count of those in it. */
+function inView({ x, custom }, window) {
+  let [at, most, rows] = [x.length - 1, 0, 0];
+  while (at >= 0 && x[at] >= window.stop_ms) at -= 1;
+  if (at >= 0 && x[at] >= window.first_ms) rows = at + 1;
+  for (; at >= 0 && x[at] >= window.first_ms; at -= 1) most = Math.max(most, custom[at][COUNT]);
+  return [rows, most];
+}
+
+function openBucket({ first_ms, end_ms }, width_ms, now_ms) {
+  const start_ms = Math.floor(now_ms / width_ms) * width_ms;
+  return start_ms >= first_ms && start_ms < end_ms ? start_ms : null;
+}
+
+/** A moment as Plotly takes it for UTC, whatever the zone of the browser. */
+export function moment(each_ms) {
+  return new Date(each_ms).toISOString().slice(0, 23).replace("T", " ");
 }
 
 /** A bucket's start and end in UTC, as figure.interval_text in Python writes them. */
 export function intervalText(start_ms, width_ms) {
-  const [begin, stop] = [start_ms, start_ms + width_ms].map((moment) => new Date(moment).toISOString());
+  const [begin, stop] = [start_ms, start_ms + width_ms].map((each_ms) => new Date(each_ms).toISOString());
   const [day, time] = [stop.slice(5, 10), stop.slice(11, 16)];
   const end = stop.slice(0, 10) === begin.slice(0, 10) ? time : `${day} ${time}`;
   return `${begin.slice(0, 10)} ${begin.slice(11, 16)} – ${end} UTC`;
@@ -99,13 +104,9 @@ export function sourcesText(sources) {
   return sources.length <= SOURCES_SHOWN ? shown : `${shown} and ${sources.length - SOURCES_SHOWN} more`;
 }
 
-/** Where in ascending numbers one stands, or would. */
-function placeOf(numbers, number) {
-  let [low, high] = [0, numbers.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (numbers[middle] < number) low = middle + 1;
-    else high = middle;
-  }
-  return low;
+const SOURCES_SHOWN = 4;
+
+/** The highest count that a figure has room for. */
+export function scaleOf(layout) {
+  return layout.yaxis2.range[1];
 }

@@ -10,12 +10,11 @@ export function signed(score, digits = 3) {
   return `${sign}${Math.abs(score).toFixed(digits)}`;
 }
 
-/** The figures of one candle, [name, text, tone]: the one under the pointer, or the newest. */
-export function figures(hover, figure) {
-  const candles = figure?.data?.[0];
+/** The figures of one candle, [name, text, tone]: the one under the pointer, or the newest before `stop_ms`. */
+export function figures(hover, candles, stop_ms = Infinity) {
   if (!candles?.x?.length) return [];
   const point = hover?.points?.find((each) => each.curveNumber === 0);
-  const at = point?.pointIndex ?? point?.pointNumber ?? candles.x.length - 1;
+  const at = point?.pointIndex ?? point?.pointNumber ?? candles.x.findLastIndex((each_ms) => each_ms < stop_ms);
   if (!(at in candles.x)) return [];
   const [open, close] = [candles.open[at], candles.close[at]];
   const tone = close === open ? "flat" : close > open ? "rising" : "falling";

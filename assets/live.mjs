@@ -1,7 +1,6 @@
-// The page's end of the live stream: it watches what the view shows, moves the charts when news come, and says in the
-// bar how live they are. The server's own drawing goes on beside it, rarely: it opens new buckets and is the safety net.
+// The page's end of the live stream: it watches what the view shows, hands on what comes, and says in the bar how live
+// the charts are.
 
-import * as candles from "./candles.mjs";
 import * as clock from "./clock.mjs";
 import { Exchange } from "./stream.mjs";
 
@@ -12,29 +11,22 @@ const NET_MS = 30_000;
 // A new minute may open buckets; a moment later, since the clock here is a little behind.
 const AFTER_MINUTE_MS = 120;
 const ASK_AGAIN_MS = 500;
-const MOST_ROWS = 2_000;
 // Nothing heard for so long, and no stream, is offline: two polls and a half.
 const SILENT_MS = 6_000;
-const BUSY_AGAIN_MS = 60;
-// A figure that the server made before a bucket came may arrive after it, and must not take it back.
-const KEPT_MS = 20_000;
 
 /**
- * `page` is what this needs of the page: figureOf(ticker), show(ticker, figure), isSeen(ticker), isBusy(), ask() for
- * the server's drawing, pollEvery(ms) (null: as usual), colours() and reload().
+ * `page` is what this needs of the page: put(rows) for buckets of the stream, watched(resolution) for the resolutions to
+ * bring, follow() when windows may have moved on, ask() for the state of the store, pollEvery(ms) (null: as usual),
+ * age(revision) when charts may be old.
  */
 export class Live {
   #page;
   #send;
   #view = null;
-  #span = null;
   #last = null;
+  #revision = null;
   #state = "waiting";
   #heard_ms = null;
-  // Buckets of the stream, by ticker, resolution and start: until a figure holds them, and for a while after that.
-  #rows = new Map();
-  #draws = false;
-  #waits = false;
   #asked_ms = 0;
   #asks = false;
   #minute = null;
@@ -52,7 +44,6 @@ export class Live {
     for (const name of ["online", "offline"]) {
       window.addEventListener(name, () => this.#send({ kind: "network", online: name === "online" }));
     }
-    document.addEventListener("scroll", () => this.#draw(), { passive: true });
   }
 
   /** What the view now shows. Has to be said before the server is asked for it, so that nothing falls in between. */
@@ -67,7 +58,11 @@ export class Live {
 
   /** What the server says of the store whenever it is asked: the first time, where the stream has to begin. */
   told(pulse) {
-    if (!pulse?.now_ms || this.#last) return;
+    if (!pulse?.now_ms) return;
+    // While the stream tells of every change, the pulse has nothing to add.
+    if (this.#state !== "live" && this.#revision !== null && pulse.revision > this.#revision) this.#page.age();
+    this.#revision = pulse.revision;
+    if (this.#last) return;
     this.#last = `${pulse.revision}-0-${pulse.now_ms}`;
     this.#become(this.#state); // the page is there now, and hears how often to ask
     this.#watch();
@@ -77,17 +72,6 @@ export class Live {
   heard() {
     this.#heard_ms = Date.now();
     this.paint();
-  }
-
-  /** The time that the charts now show. */
-  shows(span) {
-    this.#span = span;
-    this.#draw();
-  }
-
-  /** A chart has another figure; news that it does not hold yet go into it. */
-  drew() {
-    this.#draw();
   }
 
   /** Says in the bar how live the charts are, and how long ago the server was heard of. */
@@ -106,7 +90,8 @@ export class Live {
     if (!this.#view || !this.#last) return;
     const watches = !document.hidden && this.#view.tickers.length > 0;
     const tickers = watches ? this.#view.tickers : [];
-    this.#send({ kind: "watch", tickers, resolutions: watches ? [this.#view.resolution] : [], from: this.#last });
+    const resolutions = watches ? this.#page.watched(this.#view.resolution) : [];
+    this.#send({ kind: "watch", tickers, resolutions, from: this.#last });
   }
 
   #hear(message) {
@@ -114,12 +99,8 @@ export class Live {
     if (message.kind !== "news") return;
     this.#last = message.id;
     if (message.beat) clock.set(Date.parse(message.beat.timestamp));
-    for (const row of message.rows) this.#keep(row);
-    if (message.resync) {
-      this.#rows.clear();
-      this.#page.reload();
-    }
-    if (message.rows.length) this.#draw();
+    if (message.resync) this.#page.age();
+    if (message.rows.length) this.#page.put(message.rows);
     this.heard();
   }
 
@@ -138,17 +119,9 @@ export class Live {
     }, 60_000 - (((clock.now_ms() % 60_000) + 60_000) % 60_000) + AFTER_MINUTE_MS);
   }
 
-  #keep(row) {
-    const key = `${row.ticker} ${row.resolution} ${row.timestamp}`;
-    const held = this.#rows.get(key);
-    if (held && held.row.count >= row.count) return;
-    this.#rows.delete(key);
-    this.#rows.set(key, { row, came_ms: Date.now(), isDrawn: false, isAsked: false });
-    if (this.#rows.size > MOST_ROWS) this.#rows.delete(this.#rows.keys().next().value);
-  }
-
-  /** Lets the server draw, at once or a little after the last time. */
+  /** Windows go on, and the server says what there is, at once or a little after the last time. */
   #ask() {
+    this.#page.follow();
     if (this.#asks) return;
     this.#asks = true;
     const wait_ms = this.#asked_ms + ASK_AGAIN_MS - Date.now();
@@ -157,68 +130,6 @@ export class Live {
       this.#asked_ms = Date.now();
       this.#page.ask();
     }, Math.max(0, wait_ms));
-  }
-
-  #draw() {
-    this.#waits = true;
-    if (!this.#rows.size || this.#draws) return;
-    this.#draws = true;
-    requestAnimationFrame(() => {
-      const began = performance.now();
-      const isBusy = this.#page.isBusy();
-      if (!isBusy) this.#drawNow();
-      // Drawing takes the page at most half of its time, however much is written: the rest is the user's.
-      setTimeout(() => {
-        const rest_ms = isBusy ? BUSY_AGAIN_MS : performance.now() - began;
-        setTimeout(() => {
-          this.#draws = false;
-          if (isBusy || this.#waits) this.#draw();
-        }, rest_ms);
-      }, 0);
-    });
-  }
-
-  #drawNow() {
-    this.#waits = false;
-    for (const [ticker, entries] of this.#entries()) {
-      const figure = this.#page.figureOf(ticker);
-      // The figure of another resolution is about to be replaced, and comes back here then.
-      const isOther = figure && figure.layout.meta.resolution !== entries[0].row.resolution;
-      if (isOther || !this.#page.isSeen(ticker)) continue;
-      const inside = entries.filter((each) => this.#holds(each.row));
-      const beyond = entries.filter((each) => this.#isBeyond(each.row));
-      // What has no chart yet, or lies beyond its end, is for the server to draw.
-      if ((figure ? beyond : [...inside, ...beyond]).some((each) => !each.isAsked)) this.#ask();
-      for (const each of entries) {
-        each.isAsked = true;
-        each.isDrawn ||= !beyond.includes(each);
-      }
-      if (!figure) continue;
-      const next = candles.moved(figure, inside.map((each) => each.row), this.#page.colours());
-      if (next !== figure) this.#page.show(ticker, next);
-    }
-  }
-
-  /** The buckets that may be news, by ticker, of what the view shows. */
-  #entries() {
-    const found = new Map();
-    for (const [key, entry] of this.#rows) {
-      const { row, isDrawn, came_ms } = entry;
-      const isShown = row.resolution === this.#view.resolution && this.#view.tickers.includes(row.ticker);
-      if (!isShown || (isDrawn && Date.now() - came_ms > KEPT_MS)) this.#rows.delete(key);
-      else if (found.has(row.ticker)) found.get(row.ticker).push(entry);
-      else found.set(row.ticker, [entry]);
-    }
-    return found;
-  }
-
-  #holds(row) {
-    const start_ms = Date.parse(row.timestamp);
-    return this.#span !== null && start_ms >= this.#span.first_ms && start_ms < this.#span.end_ms;
-  }
-
-  #isBeyond(row) {
-    return this.#view.range !== "custom" && this.#span !== null && Date.parse(row.timestamp) >= this.#span.end_ms;
   }
 }
 

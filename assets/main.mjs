@@ -3,15 +3,22 @@
 
 import * as action from "./action.mjs";
 import * as average from "./average.mjs";
+import { Board } from "./board.mjs";
+import { Cache } from "./cache.mjs";
 import * as chart from "./chart.mjs";
 import * as clock from "./clock.mjs";
 import { Live } from "./live.mjs";
+import * as painter from "./painter.mjs";
+import { Loader } from "./preload.mjs";
+import * as shelves from "./shelf.mjs";
 import * as theme from "./theme.mjs";
 import * as view from "./view.mjs";
 
 // Long enough for the next turn of a wheel or the next short drag, so that only where the user comes to rest is asked
 // for.
 const REST_MS = 250;
+// As many as a large screen holds.
+const FIRST_CHARTS = 12;
 
 const component = (type, props) => ({ namespace: "dash_html_components", type, props });
 // Dash makes its "leave this output as it is" when it calls the first of these functions, not before.
@@ -23,17 +30,18 @@ function set(id, props) {
 }
 
 const dash = {
-  follow_view(search, known, tickers, resolution, range, asked, ...more) {
-    const [, , , table, held, cards, fromDate, fromTime, toDate, toTime] = more;
+  follow_view(search, told, tickers, resolution, range, asked, ...more) {
+    const [, , , , held, cards, fromDate, fromTime, toDate, toTime] = more;
     const nothing = Array(8).fill(asIs());
+    const known = told ?? kept?.known; // until the server has said what it has
     if (!known) return nothing;
     const triggers = window.dash_clientside.callback_context.triggered.map((each) => each.prop_id);
     const by = (id) => triggers.includes(id);
 
     if (!held) {
       const first = view.parse(window.location.search, table, known);
-      live.look(first, known);
-      return shown(first, null, cards, table, known, asIs());
+      look(first, known);
+      return shown(first, null, cards, known, asIs());
     }
     let next = held;
     if (by("url.search")) next = view.parse(search, table, known);
@@ -51,14 +59,13 @@ const dash = {
       document.getElementById("span")?.removeAttribute("open");
       next = view.withRange(held, start_ms, end_ms);
     }
-    live.look(next, known);
+    look(next, known);
     if (view.same(next, held)) return by("known.data") ? nothing.with(1, view.options(held, known)) : nothing;
-    return shown(next, held, cards, table, known, by("url.search") ? asIs() : view.format(next));
+    return shown(next, held, cards, known, by("url.search") ? asIs() : view.format(next));
   },
 
   fill_span(span) {
     if (!span) return Array(5).fill(asIs());
-    live.shows(span);
     const [from, to] = [span.start_ms, span.end_ms].map((each_ms) => new Date(each_ms).toISOString());
     const text = `${from.slice(0, 10)} ${from.slice(11, 16)} – ${to.slice(0, 10)} ${to.slice(11, 16)} UTC`;
     // Fields the user is filling in are left alone.
@@ -66,48 +73,54 @@ const dash = {
     return [text, from.slice(0, 10), from.slice(11, 16), to.slice(0, 10), to.slice(11, 16)];
   },
 
-  press(event, table) {
+  press(event) {
     const asked = action.fromKey(event, table);
-    if (asked?.kind !== "average") return asked ?? asIs();
-    average.toggle();
+    if (asked?.kind === "average") average.toggle();
+    else if (asked && board.view) go(action.apply(board.view, asked, table, board.known));
     return asIs();
   },
 
   set_look(clicks) {
-    return look(clicks ? theme.toggle() : theme.current());
+    const name = clicks ? theme.toggle() : theme.current();
+    if (clicks) board.restyle();
+    return lookOf(name);
   },
 
   set_clock(heard) {
     if (!heard) return asIs();
     clock.set(heard.now_ms);
     clock.paint();
+    board.scorer = heard.scorer;
     live.told(heard);
     live.heard();
     return asIs();
   },
 
-  read_out(hover, figure) {
-    live.drew();
-    return chart.figures(hover, figure).map(([name, text, tone]) =>
-      component("Span", { className: tone, children: [component("I", { children: name }), text] }),
-    );
-  },
-
-  settle() {
-    const { triggered } = window.dash_clientside.callback_context;
-    const range = triggered.map((each) => chart.rangeOf(each.value)).find(Boolean);
-    if (range) atRest({ kind: "range", start_ms: range[0], end_ms: range[1] });
-    return asIs();
+  read_out(hover, _figure, { ticker }) {
+    board.adopt(ticker);
+    return readout(ticker, hover);
   },
 };
 
+/** A view is looked at: the stream has to hear of it before the charts do, so that nothing falls in between. */
+function look(next, known) {
+  live.look(next, known);
+  board.show(next, known);
+}
+
+/** Goes to a view: its charts are drawn before Dash hears of it. */
+function go(next) {
+  look(next, board.known);
+  act({ kind: "view", view: next });
+}
+
 /** What charts have to know of this screen: its theme, and whether a finger is what points. */
-function look(name) {
+function lookOf(name) {
   return { theme: name, touch: window.matchMedia("(pointer: coarse)").matches };
 }
 
 /** The outputs of follow_view for a new view. Cards of tickers that stay are kept as they are, charts and all. */
-function shown(next, held, cards, table, known, search) {
+function shown(next, held, cards, known, search) {
   const alike = held !== null && view.same(next.tickers, held.tickers);
   return [
     search,
@@ -116,7 +129,7 @@ function shown(next, held, cards, table, known, search) {
     next.resolution,
     next.range,
     next,
-    alike ? asIs() : next.tickers.map((ticker) => keptCard(cards, ticker) ?? newCard(table, ticker)),
+    alike ? asIs() : next.tickers.map((ticker, at) => keptCard(cards, ticker) ?? newCard(ticker, at)),
     `grid ${gridSize(next.tickers.length)}`,
   ];
 }
@@ -130,20 +143,47 @@ function keptCard(cards, ticker) {
   return [cards].flat().find((card) => card?.props?.["data-ticker"] === ticker);
 }
 
-function newCard(table, ticker) {
-  return filled(table.card, ticker, table.ticker_place);
+/** The card of a ticker, with its chart where that can be drawn from what is here. */
+function newCard(ticker, at) {
+  const card = filled(table.card, { [table.ticker_place]: ticker });
+  const figure = at < FIRST_CHARTS ? board.figureOf(ticker) : null;
+  if (figure) card.props.children.find(({ props }) => props.className === "plot").props.children = canvas(ticker, figure);
+  return card;
 }
 
-/** A copy of the card template with a ticker in its places. */
-function filled(node, ticker, place) {
-  if (typeof node === "string") return node.replaceAll(place, ticker);
-  if (Array.isArray(node)) return node.map((each) => filled(each, ticker, place));
+/** The chart of a ticker as a component, over its skeleton. */
+function canvas(ticker, figure) {
+  const made = filled(table.canvas, { [table.ticker_place]: ticker });
+  made.at(-1).props.figure = figure;
+  return made;
+}
+
+/** The line of figures in the head of a chart: of the candle under the pointer, or the newest in view. */
+function readout(ticker, hover) {
+  const candles = page.chartOf(ticker)?.data?.[0];
+  return chart.figures(hover, candles, board.window?.stop_ms).map(([name, text, tone]) =>
+    component("Span", { className: tone, children: [component("I", { children: name }), text] }),
+  );
+}
+
+/** A copy of a template of components with values in their places. */
+function filled(node, values) {
+  if (typeof node === "string") {
+    if (node in values) return values[node];
+    return Object.entries(values).reduce((text, [place, value]) => text.replaceAll(place, value), node);
+  }
+  if (Array.isArray(node)) return node.map((each) => filled(each, values));
   if (node === null || typeof node !== "object") return node;
-  return Object.fromEntries(Object.entries(node).map(([key, value]) => [key, filled(value, ticker, place)]));
+  return Object.fromEntries(Object.entries(node).map(([key, value]) => [key, filled(value, values)]));
 }
 
 function act(asked) {
   set("action", { data: asked });
+}
+
+function ask(asked) {
+  if (board.view) go(action.apply(board.view, asked, table, board.known));
+  else act(asked);
 }
 
 let rest = null;
@@ -159,17 +199,13 @@ function atRest(asked) {
 
 const cardOf = (ticker) => document.querySelector(`.card[data-ticker="${CSS.escape(ticker)}"]`);
 
-/** What the live stream needs of the page. */
+/** What the board and the live stream need of the page. */
 const page = {
-  // The figure as Dash has it, so that whatever is drawn next is drawn from the same one.
-  figureOf(ticker) {
-    if (!cardOf(ticker)?.querySelector(".graph")) return null;
-    return window.dash_component_api.getLayout({ type: "chart", ticker })?.props?.figure ?? null;
+  chartOf(ticker) {
+    return cardOf(ticker)?.querySelector(".js-plotly-plot") ?? null;
   },
 
-  show(ticker, figure) {
-    set({ type: "chart", ticker }, { figure });
-  },
+  hasCard: (ticker) => cardOf(ticker) !== null,
 
   isSeen(ticker) {
     const box = cardOf(ticker)?.getBoundingClientRect();
@@ -179,35 +215,107 @@ const page = {
   // A chart that is drawn anew while it is dragged would slip from under the pointer.
   isBusy: () => pressed || rest !== null,
 
+  look: () => ({ ...lookOf(theme.current()), colours: colours() }),
+
+  /** Brings a chart where there is none yet. */
+  place(ticker, figure) {
+    set({ type: "plot", ticker }, { children: canvas(ticker, figure) });
+  },
+
+  /** Asks the server to draw, or to say why it cannot. */
+  askServer(tickers) {
+    set("asked", { data: { tickers, view: board.view, at_ms: performance.now() } });
+  },
+
+  told(span) {
+    if (!view.same(span, spanTold)) set("window", { data: span });
+    spanTold = span;
+  },
+
+  /** What stands around a chart: how far its open bucket is, and a word where it shows less than was asked for. */
+  strip(ticker, span, open_ms) {
+    const { resolution } = board.view;
+    const isCut = span.asked_ms < span.start_ms;
+    const print = JSON.stringify([resolution, open_ms, isCut && span.start_ms]);
+    if (strips.get(ticker) === print && cardOf(ticker)?.querySelector(".strip > *, .strip:empty")) return;
+    strips.set(ticker, print);
+    const width_ms = cache.widthOf(resolution);
+    const since = view.iso(span.start_ms).slice(0, 16).replace("T", " ");
+    const { places } = table;
+    const values = {
+      [places.resolution]: resolution,
+      [places.start]: open_ms,
+      [places.end]: open_ms + width_ms,
+      [places.since]: since,
+      [places.coarser]: view.finestForAll(span, table),
+    };
+    const children = [
+      open_ms === null ? null : filled(table.progress, values),
+      isCut ? filled(table.cut, values) : null,
+    ];
+    set({ type: "strip", ticker }, { children });
+  },
+
+  readOut(ticker) {
+    const hover = page.chartOf(ticker)?._hoverdata;
+    set({ type: "readout", ticker }, { children: readout(ticker, hover && { points: hover }) });
+  },
+
+  /** The chart has been drawn for the first time: its events are heard here, and by Dash no more. */
+  hear(plot) {
+    // Dash would write the range into its own copy of the figure with each of them, and draw from that one day.
+    plot.removeAllListeners("plotly_relayout");
+    plot.on("plotly_relayout", (changes) => {
+      if ("xaxis.range" in changes) return; // drawn by the board, not by hand
+      const range = chart.rangeOf(changes);
+      if (!range) return;
+      board.ranged(...range);
+      atRest({ kind: "range", start_ms: range[0], end_ms: range[1] });
+    });
+  },
+
+  put: (rows) => board.put(rows),
+  watched: (resolution) => board.watched(resolution),
+  follow: () => board.follow(),
+  age: () => board.age(),
+
   ask() {
-    const asked = window.dash_component_api.getLayout("tick")?.props?.n_intervals ?? 0;
+    const asked = window.dash_component_api?.getLayout("tick")?.props?.n_intervals ?? 0;
     set("tick", { n_intervals: asked + 1 });
   },
 
   pollEvery(ms) {
-    usual_ms ??= window.dash_component_api.getLayout("tick")?.props?.interval ?? null;
+    usual_ms ??= window.dash_component_api?.getLayout("tick")?.props?.interval ?? null;
     if (usual_ms !== null) set("tick", { interval: ms ?? usual_ms });
   },
-
-  colours() {
-    const style = getComputedStyle(document.documentElement);
-    return Object.fromEntries(["rising", "falling", "flat"].map((name) => [name, style.getPropertyValue(`--${name}`)]));
-  },
-
-  reload() {
-    set("pulse", { data: { resync_ms: Date.now() } });
-  },
 };
+const strips = new Map();
+let spanTold = null;
 let usual_ms = null;
 
+function colours() {
+  const style = getComputedStyle(document.documentElement);
+  return Object.fromEntries(["rising", "falling", "flat"].map((name) => [name, style.getPropertyValue(`--${name}`)]));
+}
+
 function listen() {
+  // Dash takes some milliseconds to hear of a choice; the charts need not wait for it.
+  document.addEventListener(
+    "change",
+    ({ target }) => {
+      if (!board.view || target.type !== "radio") return;
+      if (target.closest("#resolution")) look(view.withResolution(board.view, target.value, table, board.known), board.known);
+      if (target.closest("#range")) look(view.withPreset(board.view, target.value, table, board.known), board.known);
+    },
+    { capture: true },
+  );
   document.addEventListener("click", (event) => {
     const button = event.target.closest?.("[data-action]");
     const asked = button && action.fromButton(button);
     if (asked?.kind === "average") average.toggle();
-    else if (asked) act(asked);
+    else if (asked) ask(asked);
     // Plotly lays a sheet over the page while a button is down, so there is no dblclick; but it counts the clicks.
-    if (event.detail === 2 && event.target.closest?.(".nsewdrag")) act({ kind: "preset", name: "fit" });
+    if (event.detail === 2 && event.target.closest?.(".nsewdrag")) ask({ kind: "preset", name: "fit" });
     const span = document.getElementById("span");
     const inside = event.target.closest?.("#span, [data-radix-popper-content-wrapper]") || !event.target.isConnected;
     if (span?.open && !inside) span.open = false;
@@ -228,13 +336,27 @@ function listen() {
   document.addEventListener("visibilitychange", () => {
     set("tick", { disabled: document.hidden });
   });
-  theme.onSystemChange((name) => set("look", { data: look(name) }));
+  theme.onSystemChange((name) => {
+    board.restyle();
+    set("look", { data: lookOf(name) });
+  });
   setInterval(() => {
     clock.paint();
     live.paint();
   }, 1000);
 }
 
+const { table, blanks, about } = JSON.parse(document.getElementById("facts").textContent);
+const shelf = await shelves.open();
+const kept = await shelf.fact(`page ${about.store}`);
+const cache = new Cache(shelf, about, table);
+const board = new Board(page, table, blanks, cache);
+board.loader = new Loader(cache, (news) => board.arrived(news));
+painter.whenLoaded((plotly) => painter.install(plotly));
+if (kept) {
+  board.scorer = kept.scorer;
+  await board.warm(view.parse(window.location.search, table, kept.known), kept.known);
+}
 const live = new Live(page);
 window.dash_clientside.tickertone = dash;
 listen();

@@ -5,6 +5,11 @@
 // first_ms, last_ms] of what the store holds.
 
 const CUSTOM = "custom";
+// The years 1 to 9999, as in model/time.py.
+const MIN_MS = -62_135_596_800_000;
+const MAX_MS = 253_402_300_799_999;
+// Any other way to write a moment is for the server to judge.
+const STRICT = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,3})?)?Z$/;
 
 /** The view an address names; what is missing gets its default, what is wrong is kept for the server to explain. */
 export function parse(search, table, known) {
@@ -70,6 +75,69 @@ export function withOffer(view, start_ms, end_ms, table) {
 
 export function withRange(view, start_ms, end_ms) {
   return { ...view, range: CUSTOM, start: iso(start_ms), end: iso(end_ms) };
+}
+
+/**
+ * The time that all charts of a view show, as window_of in Python has it: {start_ms, end_ms}, the buckets of it
+ * {first_ms, stop_ms}, and asked_ms, which is earlier than start_ms where the view asks for more than a chart can show.
+ * Null for a view that the server has to explain. `newest` may say of tickers when they were last written about.
+ */
+export function windowOf(view, table, known, now_ms, newest = new Map()) {
+  const width_ms = widthOf(view.resolution, table);
+  const rows = known.filter((row) => view.tickers.includes(row[0]));
+  const first_ms = rows.length ? Math.min(...rows.map((row) => row[2])) : now_ms;
+  const last_ms = Math.min(
+    now_ms,
+    rows.length ? Math.max(...rows.map((row) => Math.max(row[3], newest.get(row[0]) ?? row[3]))) : now_ms,
+  );
+  if (!width_ms) return null;
+  if (view.range === CUSTOM) {
+    const [start_ms, end_ms] = [view.start, view.end].map(strictly_ms);
+    return start_ms < end_ms ? bounded(start_ms, end_ms, width_ms, last_ms, table) : null;
+  }
+  const preset = table.presets.find((each) => each.name === view.range);
+  if (!preset) return null;
+  if (preset.span_ms === null) {
+    const start_ms = floor_ms(Math.min(first_ms, last_ms), width_ms);
+    return bounded(start_ms, endOf(last_ms, width_ms), width_ms, last_ms, table);
+  }
+  const span_ms = preset.span_ms || table.fit_candles * width_ms;
+  const end_ms = endOf(now_ms - last_ms < span_ms ? now_ms : last_ms, width_ms);
+  const fewest_ms = end_ms - table.fewest_fit_candles * width_ms;
+  const begun_ms = Math.min(fewest_ms, floor_ms(first_ms, width_ms));
+  const start_ms = preset.span_ms ? end_ms - span_ms : Math.max(end_ms - span_ms, begun_ms);
+  return bounded(start_ms, end_ms, width_ms, last_ms, table);
+}
+
+/** The finest resolution at which all that a window was asked for can be shown. */
+export function finestForAll(window, table) {
+  const span_ms = window.end_ms - window.asked_ms;
+  const fits = table.resolutions.find((each) => span_ms <= table.max_candles * each.width_ms);
+  return (fits ?? table.resolutions.at(-1)).name;
+}
+
+/** The window of a range, cut at the old end where it is too long for one chart. */
+export function bounded(start_ms, end_ms, width_ms, newest_ms, table) {
+  let first_ms = Math.max(floor_ms(MIN_MS, width_ms), floor_ms(start_ms, width_ms));
+  let stop_ms = Math.min(-floor_ms(-MAX_MS, width_ms), -floor_ms(-end_ms, width_ms));
+  const most_ms = table.max_candles * width_ms;
+  if (stop_ms - first_ms > most_ms) {
+    if (start_ms < newest_ms && newest_ms < end_ms) end_ms = stop_ms = Math.min(stop_ms, endOf(newest_ms, width_ms));
+    first_ms = Math.max(first_ms, stop_ms - most_ms);
+  }
+  return { start_ms: Math.max(start_ms, first_ms), end_ms, first_ms, stop_ms, asked_ms: start_ms };
+}
+
+function floor_ms(moment_ms, width_ms) {
+  return Math.floor(moment_ms / width_ms) * width_ms || 0; // no -0
+}
+
+function endOf(moment_ms, width_ms) {
+  return floor_ms(moment_ms, width_ms) + width_ms;
+}
+
+function strictly_ms(text) {
+  return STRICT.test(text) ? Date.parse(text) : NaN;
 }
 
 /** ISO-8601 in UTC with Z, to the second. */

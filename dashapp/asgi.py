@@ -92,7 +92,8 @@ def build(settings: config.Settings) -> FastAPI:
     server.include_router(build_items_router(writer, read_rows, ApiKeys(store.data_dir), settings, push_pool))
     server.include_router(build_stream_router(hub, reader.scorer, stream_pool))
     problems.add_not_found(server)
-    build_app(server, reader, cache, pool, now_us, simulated=store.is_simulated)
+    identity = store.scores.table.identity
+    build_app(server, reader, cache, pool, now_us, store=identity, simulated=store.is_simulated)
     return server
 
 

@@ -27,11 +27,13 @@ def build_app(
     pool: Executor,
     now_us: Callable[[], EpochUs],
     *,
+    store: str,
     simulated: bool,
 ) -> Dash:
     """Adds the page to the server; its routes end with a catch-all, so the API's have to be there before.
 
-    `simulated` labels the data as simulated on the screen. Store and cache are read in the threads of `pool`; `now_us`
+    `simulated` labels the data as simulated on the screen; `store` tells the store from others, so that what browsers
+    keep of one is never shown for another. Store and cache are read in the threads of `pool`; `now_us`
     is the clock that says which bucket is open.
     """
     app = Dash(
@@ -41,7 +43,7 @@ def build_app(
         update_title=None,  # type: ignore[arg-type]  # None leaves the title alone
         assets_folder=str(ASSETS),
         assets_ignore=layout.MODULE_FILES,
-        index_string=layout.index(ASSETS),
+        index_string=layout.index(ASSETS, store),
         on_error=fail,
         meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
         # Charts come and go with the view, so callbacks name components that the first layout does not have.

@@ -1,7 +1,9 @@
 """Callbacks: which change on the page asks for what.
 
-Those that only move things about in the page run in the browser (assets/main.mjs). Those that need the store are
-`async` and wait for threads, because Dash runs callbacks on the event loop of the server.
+Those that only move things about in the page run in the browser (assets/main.mjs), and so does the drawing of whatever
+the browser holds (assets/board.mjs). Those that need the store are `async` and wait for threads, because Dash runs
+callbacks on the event loop of the server. `draw` makes the charts that the browser asks for: of a first visit, and
+where there is something to explain.
 """
 
 from __future__ import annotations
@@ -49,58 +51,44 @@ def register(app: Dash, charts: Charts, pool: Executor) -> None:
         except TickertoneError as error:
             trouble = {"trouble": str(error)}
             return no_update if held == trouble else trouble, no_update, no_update
-        heard = {"revision": moment.revision, "now_ms": moment.now_us // 1_000}
+        heard = {"revision": moment.revision, "now_ms": moment.now_us // 1_000, "scorer": moment.scorer}
         return *pulse_of(moment, held, known), heard
 
     @app.callback(
         Output({"type": "chart", "ticker": ALL}, "figure"),
         Output({"type": "plot", "ticker": ALL}, "children"),
         Output({"type": "strip", "ticker": ALL}, "children"),
-        Output({"type": "etag", "ticker": ALL}, "data"),
-        Output("window", "data"),
         Output("notice", "children"),
-        Input("view", "data"),
-        Input("pulse", "data"),
-        Input("look", "data"),
+        Input("asked", "data"),
+        State("look", "data"),
         State({"type": "chart", "ticker": ALL}, "id"),
-        State({"type": "etag", "ticker": ALL}, "id"),
-        State({"type": "etag", "ticker": ALL}, "data"),
-        State("window", "data"),
+        State({"type": "plot", "ticker": ALL}, "id"),
         prevent_initial_call=True,
     )
     async def draw(
-        view_data: dict[str, Any] | None,
-        _: Any,
+        asked: dict[str, Any] | None,
         look: dict[str, Any] | None,
         chart_ids: list[dict[str, str]],
         card_ids: list[dict[str, str]],
-        etags: list[str | None],
-        shown: dict[str, Any] | None,
     ) -> tuple[Any, ...]:
         charted, cards = [_ticker(each) for each in chart_ids], [_ticker(each) for each in card_ids]
-        if not view_data:
+        if not asked:
             return as_is(charted, cards, no_update)
+        wanted = [ticker for ticker in cards if ticker in asked["tickers"]]
         try:
-            view = parse_view(view_data)
+            view = parse_view(asked["view"])
             moment = await in_thread(charts.moment)
         except UsageError as error:
-            nothing = Drawn("nothing", note=layout.nothing_note())
-            return (*answer(charted, cards, dict.fromkeys(cards, nothing)), no_update, str(error))
+            nothing = Drawn(note=layout.nothing_note())
+            return (*answer(charted, cards, dict.fromkeys(wanted, nothing)), str(error))
         except TickertoneError as error:  # what is on the screen stays there
             return as_is(charted, cards, str(error))
         window = charts.window(view, moment)
         drawn = await asyncio.gather(
-            *(in_thread(charts.draw, ticker, view.resolution, window, moment, parse_look(look)) for ticker in cards)
+            *(in_thread(charts.draw, ticker, view.resolution, window, moment, parse_look(look)) for ticker in wanted)
         )
-        news = {ticker: made for ticker, made, etag in zip(cards, drawn, etags, strict=True) if made.etag != etag}
-        span = {
-            "first_ms": window.first_us // 1_000,
-            "start_ms": window.start_us // 1_000,
-            "end_ms": window.end_us // 1_000,
-        }
         return (
-            *answer(charted, cards, news),
-            no_update if span == shown else span,
+            *answer(charted, cards, dict(zip(wanted, drawn, strict=True))),
             None if view.tickers else layout.start_note(has_scores=bool(moment.known)),
         )
 
@@ -108,28 +96,26 @@ def register(app: Dash, charts: Charts, pool: Executor) -> None:
 
 
 def answer(charted: list[str], cards: list[str], news: Mapping[str, Drawn]) -> tuple[list[Any], ...]:
-    """What `draw` sends for the charts on the page and for the cards: figures, plots, strips and tags of what is new.
+    """What `draw` sends for the charts on the page and for the cards: figures, plots and strips of what is new.
 
     A chart that is there gets its new figure, so that Plotly moves it; one that is not is brought as a new component.
     """
     bodies: list[Any] = []
     strips: list[Any] = []
-    etags: list[Any] = []
     for ticker in cards:
         made = news.get(ticker)
         strips.append(made.strip if made else no_update)
-        etags.append(made.etag if made else no_update)
         if made is None or (made.figure is not None and ticker in charted):
             bodies.append(no_update)
         else:
             bodies.append(made.note if made.figure is None else layout.canvas(ticker, made.figure))
     figures = [news[ticker].figure or no_update if ticker in news else no_update for ticker in charted]
-    return figures, bodies, strips, etags
+    return figures, bodies, strips
 
 
 def as_is(charted: list[str], cards: list[str], notice: Any) -> tuple[Any, ...]:
     """What `draw` sends when it has nothing to draw."""
-    return (*answer(charted, cards, {}), no_update, notice)
+    return (*answer(charted, cards, {}), notice)
 
 
 def _ticker(component_id: Mapping[str, str]) -> str:
@@ -206,9 +192,7 @@ def _register_clientside(app: Dash) -> None:
         Input("window", "data"),
         prevent_initial_call=True,
     )
-    in_browser(
-        "press", Output("action", "data"), Input("keys", "event"), State("table", "data"), prevent_initial_call=True
-    )
+    in_browser("press", Output("action", "data"), Input("keys", "event"), prevent_initial_call=True)
     in_browser("set_look", Output("look", "data"), Input("theme-toggle", "n_clicks"))
     in_browser("set_clock", Output("clock", "data"), Input("heard", "data"), prevent_initial_call=True)
     in_browser(
@@ -216,10 +200,5 @@ def _register_clientside(app: Dash) -> None:
         Output({"type": "readout", "ticker": MATCH}, "children"),
         Input({"type": "chart", "ticker": MATCH}, "hoverData"),
         Input({"type": "chart", "ticker": MATCH}, "figure"),
-    )
-    in_browser(
-        "settle",
-        Output("settled", "data"),
-        Input({"type": "chart", "ticker": ALL}, "relayoutData"),
-        prevent_initial_call=True,
+        State({"type": "readout", "ticker": MATCH}, "id"),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -32,9 +31,8 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """What one card shows: a figure and what stands around it, or a note; with a tag, equal for equal contents."""
+    """What one card shows: a figure and what stands around it, or a note."""
 
-    etag: str
     figure: dict[str, Any] | None = None
     strip: list[Any] | None = None
     note: Any = None
@@ -70,15 +68,13 @@ class Charts:
             if not about["rows"]:
                 return self._empty(symbol, resolution, window, moment)
         except TickertoneError as error:
-            return Drawn(f"trouble {error}", note=layout.trouble_note(error))
+            return Drawn(note=layout.trouble_note(error))
         frame = figure.figure(symbol, resolution, about, None, window, moment.now_us, look)
-        digest = hashlib.blake2b(traces, digest_size=8)
-        digest.update(orjson.dumps(frame))
         frame["data"] = orjson.Fragment(traces)
         open_ms = frame["layout"]["meta"]["open_bucket_ms"]
         open_us = None if open_ms is None else EpochUs(open_ms * 1_000)
         strip = layout.strip(resolution, open_us, window, finest_for_all(window))
-        return Drawn(digest.hexdigest(), figure=frame, strip=strip)
+        return Drawn(figure=frame, strip=strip)
 
     def _data(self, ticker: str, resolution: Resolution, window: Window, moment: Moment) -> bytes:
         def compute() -> bytes:
@@ -95,4 +91,4 @@ class Charts:
         )
         stretches = layout.offered([(start, stop, count) for start, stop, count in orjson.loads(body)], window)
         note = layout.empty_note(ticker, window, stretches, resolution)
-        return Drawn(f"empty {window} {stretches}", note=note)
+        return Drawn(note=note)

@@ -3,24 +3,27 @@
 The data (`chart_data`) depends on the series alone, so it is cached as bytes; the frame around it (`figure`) depends on
 the moment, the window and the theme, is small, and is made anew. The candle columns are those of the series, digit for
 digit.
+
+A figure always has the same five traces, three shapes and one annotation, so that the browser can fill in other data
+without making any anew: it gets them as `blanks` and fills them in assets/candles.mjs. A test holds both to one figure.
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 import orjson
 
-from dashapp.model.resolution import Resolution, end_us, floor_us
+from dashapp.model.resolution import RESOLUTIONS, Resolution, end_us, floor_us
 from dashapp.model.time import MAX_US, EpochUs, to_datetime
 from dashapp.query.series import Series
-from dashapp.web.theme import PALETTES, Look, Palette, template
+from dashapp.web.theme import PALETTES, Look, Palette, Theme, template
 from dashapp.web.view import Window
 
 # Room above +1 and below -1, so that a candle at the edge of the scale is seen whole.
 SCORE_RANGE = [-1.04, 1.04]
 CANDLE_FILL = 0.72  # of a bucket's width; the rest is the gap to the next
+ROOM = 1.08  # above the highest count
 SOURCES_SHOWN = 4
 # The line of averages leads over fewer missing buckets than these; a longer silence is a gap.
 BRIDGED_WIDTHS = 3
@@ -67,66 +70,83 @@ def figure(
 
     `traces` is what `split_data` gave, as JSON or wrapped for the encoder in use.
     """
-    palette = PALETTES[look.theme]
     open_us = _open_bucket(resolution, window, now_us)
-    shapes = [_level(0, palette.zero, "solid", "below")]
-    annotations = []
-    if about["rows"]:
-        colour = _colour(about["open"], about["close"], palette)
-        shapes.append(_level(about["close"], colour, "dot", "above"))
-        annotations.append(_tag(about["close"], colour, palette.panel))
-    if open_us is not None:
-        shapes.append(_band(open_us, end_us(open_us, resolution), palette.open_bucket))
+    return {"data": traces, "layout": _layout(ticker, resolution, about, window, open_us, look)}
+
+
+def blanks() -> dict[str, Any]:
+    """Figures without data, for the browser to fill in: a layout for each theme, the traces of each resolution."""
+    about = {"rows": 0, "scorer": "", "has_more": False, "open": None, "close": None, "most": 0}
+    nothing = Window(EpochUs(0), EpochUs(0), EpochUs(0), EpochUs(0), EpochUs(0))
+    themes: tuple[Theme, ...] = ("light", "dark")
     return {
-        "data": traces,
-        "layout": {
-            "template": template(look.theme),
-            "xaxis": {
-                "type": "date",
-                "range": [_ms(window.start_us), _ms(window.end_us)],
-                "anchor": "y2",
-                "tickformatstops": _TICKS,
-                "tickangle": 0,
-                "rangeslider": {"visible": False},
-            },
-            "yaxis": {
-                "domain": [0.21, 1],
-                "range": SCORE_RANGE,
-                "fixedrange": True,
-                "side": "right",
-                "tickvals": [-1, -0.5, 0, 0.5, 1],
-                "ticktext": ["−1", "−0.5", "0", "+0.5", "+1"],
-            },
-            "yaxis2": {
-                "domain": [0, 0.16],
-                "range": [0, about["most"] * 1.08 or 1],
-                "fixedrange": True,
-                "side": "right",
-                "nticks": 3,
-                "tickformat": "~s",
-                "showspikes": False,
-                "showgrid": False,
-            },
-            "shapes": shapes,
-            "annotations": annotations,
-            "margin": {"l": 6, "r": 50, "t": 6, "b": 34, "pad": 0},
-            "showlegend": False,
-            # A finger that drags scrolls the page; there are buttons for the rest.
-            "dragmode": False if look.touch else "pan",
-            "hovermode": "x",
-            "hoversubplots": "axis",
-            "hoverdistance": 24,
-            "spikedistance": -1,
-            "boxgap": 1 - CANDLE_FILL,
-            # The user's pan and zoom outlive new data; a range the server chose anew replaces them.
-            "uirevision": "keep",
-            "meta": {
-                "ticker": ticker,
-                "resolution": resolution.name,
-                "scorer": about["scorer"],
-                "width_ms": resolution.width_us // 1_000,
-                "open_bucket_ms": None if open_us is None else _ms(open_us),
-            },
+        "layouts": {theme: _layout("", RESOLUTIONS[0], about, nothing, None, Look(theme)) for theme in themes},
+        "traces": {each.name: _stubs("", each) for each in RESOLUTIONS},
+        "bridged_widths": BRIDGED_WIDTHS,
+        "room": ROOM,
+    }
+
+
+def _layout(
+    ticker: str, resolution: Resolution, about: dict[str, Any], window: Window, open_us: EpochUs | None, look: Look
+) -> dict[str, Any]:
+    palette = PALETTES[look.theme]
+    close = about["close"] if about["rows"] else 0
+    colour = _colour(about["open"], close, palette) if about["rows"] else palette.flat
+    # What Plotly does not see has no attributes to fill in later, so what is not shown is there and transparent.
+    shown = 1 if about["rows"] else 0
+    return {
+        "template": template(look.theme),
+        "xaxis": {
+            "type": "date",
+            "range": [_moment(window.start_us), _moment(window.end_us)],
+            "anchor": "y2",
+            "tickformatstops": _TICKS,
+            "tickangle": 0,
+            "rangeslider": {"visible": False},
+        },
+        "yaxis": {
+            "domain": [0.21, 1],
+            "range": SCORE_RANGE,
+            "fixedrange": True,
+            "side": "right",
+            "tickvals": [-1, -0.5, 0, 0.5, 1],
+            "ticktext": ["−1", "−0.5", "0", "+0.5", "+1"],
+        },
+        "yaxis2": {
+            "domain": [0, 0.16],
+            "range": [0, about["most"] * ROOM or 1],
+            "fixedrange": True,
+            "side": "right",
+            "nticks": 3,
+            "tickformat": "~s",
+            "showspikes": False,
+            "showgrid": False,
+        },
+        "shapes": [
+            _level(0, palette.zero, "solid", "below"),
+            {**_level(close, colour, "dot", "above"), "opacity": shown},
+            _band(open_us, resolution, palette.open_bucket),
+        ],
+        "annotations": [{**_tag(close, colour, palette.panel), "opacity": shown}],
+        "margin": {"l": 6, "r": 50, "t": 6, "b": 34, "pad": 0},
+        "showlegend": False,
+        # A finger that drags scrolls the page; there are buttons for the rest.
+        "dragmode": False if look.touch else "pan",
+        "hovermode": "x",
+        "hoversubplots": "axis",
+        "hoverdistance": 24,
+        "spikedistance": -1,
+        "boxgap": 1 - CANDLE_FILL,
+        # The user's pan and zoom outlive new data; a range the server chose anew replaces them.
+        "uirevision": "keep",
+        "meta": {
+            "ticker": ticker,
+            "theme": look.theme,
+            "resolution": resolution.name,
+            "scorer": about["scorer"],
+            "width_ms": resolution.width_us // 1_000,
+            "open_bucket_ms": None if open_us is None else _ms(open_us),
         },
     }
 
@@ -156,54 +176,53 @@ _TICKS = [
 def _traces(series: Series) -> list[dict[str, Any]]:
     width_ms = series.resolution.width_us // 1_000
     starts_ms = [_ms(start) for start in series.timestamp_us]
+    first_ms = _ms(series.start_us)
+    flat = [row for row, (high, low) in enumerate(zip(series.high, series.low, strict=True)) if high == low]
+    custom = [
+        [avg, count, positive, neutral, negative, sources_text(sources), interval_text(start, series.resolution)]
+        for avg, count, positive, neutral, negative, sources, start in zip(
+            series.avg, series.count, series.positive, series.neutral, series.negative, series.sources,
+            series.timestamp_us, strict=True,
+        )
+    ]  # fmt: skip
+    scores = {"open": series.open, "high": series.high, "low": series.low, "close": series.close}
+    data: tuple[dict[str, Any], ...] = (
+        {"x": starts_ms, **scores, "customdata": custom},
+        {"x": starts_ms, "y": series.count},
+        _averages(starts_ms, series.avg, width_ms),
+        # Plotly takes a trace without a point for one that is not to be seen, and does not look at it again.
+        {"x": [first_ms, *(starts_ms[row] for row in flat)], "y": [None, *(series.close[row] for row in flat)]},
+        {"x": [first_ms, first_ms + width_ms], **{name: [None, None] for name in scores}},
+    )
+    return [{**stub, **filled} for stub, filled in zip(_stubs(series.ticker, series.resolution), data, strict=True)]
+
+
+def _stubs(ticker: str, resolution: Resolution) -> list[dict[str, Any]]:
+    """The traces without their data: candles, counts, line of averages, ticks of candles without a body, width."""
+    width_ms = resolution.width_us // 1_000
     # x is the bucket's start; the period makes Plotly draw it over its whole interval.
     period = {"xperiod": width_ms, "xperiod0": 0, "xperiodalignment": "middle"}
-    candles = {
-        "type": "candlestick",
-        "name": series.ticker,
-        "x": starts_ms,
-        "open": series.open,
-        "high": series.high,
-        "low": series.low,
-        "close": series.close,
-        "customdata": [
-            [avg, count, positive, neutral, negative, sources_text(sources), interval_text(start, series.resolution)]
-            for avg, count, positive, neutral, negative, sources, start in zip(
-                series.avg, series.count, series.positive, series.neutral, series.negative, series.sources,
-                series.timestamp_us, strict=True,
-            )
-        ],
-        "hovertemplate": _HOVER,
-        **period,
-    }  # fmt: skip
-    counts = {
-        "type": "bar",
-        "name": "count",
-        "x": starts_ms,
-        "y": series.count,
-        "yaxis": "y2",
-        "offset": width_ms * (1 - CANDLE_FILL) / 2,
-        "width": width_ms * CANDLE_FILL,
-        "hoverinfo": "skip",
-    }
-    traces: list[dict[str, Any]] = [candles, counts, {**_averages(starts_ms, series.avg, width_ms), **period}]
-    flat = [row for row, (high, low) in enumerate(zip(series.high, series.low, strict=True)) if high == low]
-    if flat:
+    return [
+        {"type": "candlestick", "name": ticker, "hovertemplate": _HOVER, **period},
+        {
+            "type": "bar",
+            "name": "count",
+            "yaxis": "y2",
+            "offset": width_ms * (1 - CANDLE_FILL) / 2,
+            "width": width_ms * CANDLE_FILL,
+            "hoverinfo": "skip",
+        },
+        {"type": "scatter", "name": "average", "mode": "lines", "hoverinfo": "skip", **period},
         # A bucket of one score, or of equal ones, has no body. A tick of fixed width keeps it visible at any zoom, and
         # without the colour of a direction it does not have.
-        at = {"x": [starts_ms[row] for row in flat], "y": [series.close[row] for row in flat]}
-        traces.append({"type": "scatter", "name": "flat", "mode": "markers", "hoverinfo": "skip", **at, **period})
-    if width_ms not in (after - before for before, after in pairwise(starts_ms)):
+        {"type": "scatter", "name": "flat", "mode": "markers", "hoverinfo": "skip", **period},
         # Plotly makes candles as wide as the smallest gap between two. Where no two buckets touch, two candles without
         # values tell it how wide a bucket is.
-        first_ms = _ms(series.start_us)
-        nothing = [None, None]
-        touching = {"x": [first_ms, first_ms + width_ms], **dict.fromkeys(("open", "high", "low", "close"), nothing)}
-        traces.append({"type": "candlestick", "name": "width", "hoverinfo": "skip", **touching, **period})
-    return traces
+        {"type": "candlestick", "name": "width", "hoverinfo": "skip", **period},
+    ]
 
 
-def _averages(starts_ms: list[int], avg: list[float], width_ms: int) -> dict[str, Any]:
+def _averages(starts_ms: list[int], avg: list[float], width_ms: int) -> dict[str, list[Any]]:
     """The line that joins the averages, broken where more than BRIDGED_WIDTHS lie between two starts."""
     x: list[int] = []
     y: list[float | None] = []
@@ -213,7 +232,7 @@ def _averages(starts_ms: list[int], avg: list[float], width_ms: int) -> dict[str
             y.append(None)
         x.append(start_ms)
         y.append(value)
-    return {"type": "scatter", "name": "average", "mode": "lines", "x": x, "y": y, "hoverinfo": "skip"}
+    return {"x": x, "y": y}
 
 
 def _colour(opened: float, closed: float, palette: Palette) -> str:
@@ -232,10 +251,12 @@ def _level(score: float, colour: str, dash: str, layer: str) -> dict[str, Any]:
     return {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": score, "y1": score, "line": line, "layer": layer}
 
 
-def _band(start_us: int, stop_us: int, colour: str) -> dict[str, Any]:
+def _band(open_us: EpochUs | None, resolution: Resolution, colour: str) -> dict[str, Any]:
+    start_us = EpochUs(0) if open_us is None else open_us
     return {
-        "type": "rect", "name": "open bucket", "x0": _ms(start_us), "x1": _ms(stop_us), "yref": "paper", "y0": 0,
-        "y1": 1, "fillcolor": colour, "line": {"width": 0}, "layer": "below",
+        "type": "rect", "name": "open bucket", "opacity": 0 if open_us is None else 1, "x0": _moment(start_us),
+        "x1": _moment(end_us(start_us, resolution)), "yref": "paper", "y0": 0, "y1": 1, "fillcolor": colour,
+        "line": {"width": 0}, "layer": "below",
     }  # fmt: skip
 
 
@@ -249,3 +270,8 @@ def _tag(score: float, colour: str, text_colour: str) -> dict[str, Any]:
 
 def _ms(moment_us: int) -> int:
     return moment_us // 1_000
+
+
+def _moment(moment_us: int) -> str:
+    # Plotly takes a number for a moment in the zone of the browser, though only where it stands alone: not in data.
+    return to_datetime(min(moment_us, MAX_US)).replace(tzinfo=None).isoformat(" ", "milliseconds")

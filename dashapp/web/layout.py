@@ -5,21 +5,26 @@ The resolutions, presets and limits reach the browser as the store `table`, made
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 from dash import dcc, html
 from dash_extensions import EventListener
+from plotly.utils import PlotlyJSONEncoder
 
 from dashapp.errors import TickertoneError
 from dashapp.model.resolution import RESOLUTIONS, Resolution, end_us
 from dashapp.model.time import EpochUs, to_datetime
+from dashapp.web.figure import blanks
 from dashapp.web.theme import css_variables
 from dashapp.web.view import (
     COMFORTABLE_CANDLES,
     DEFAULT_PRESET,
     DEFAULT_RESOLUTION,
+    FEWEST_FIT_CANDLES,
     FIT_CANDLES,
+    MAX_CANDLES,
     MAX_TICKERS,
     PRESETS,
     Window,
@@ -34,9 +39,18 @@ FEED_TITLE = "How the charts are kept up to date, and how long ago the server wa
 DATE_FORMAT = "YYYY-MM-DD"
 
 # Stands for the ticker in the card the browser makes copies of.
-TICKER_PLACE = "\u0000"
+TICKER_PLACE = "\u0000ticker\u0000"
 
-MODULES = ("main", "action", "average", "candles", "chart", "clock", "live", "stream", "theme", "view")
+# The same for what the browser puts into the templates below.
+PLACES = {name: f"\u0000{name}\u0000" for name in ("resolution", "start", "end", "since", "coarser")}
+
+# Of the chunks that browsers keep: another number, and none that was kept before is read again.
+CHUNK_FORM = 1
+
+MODULES = (
+    "main", "action", "average", "board", "cache", "candles", "chart", "chunks", "clock", "live", "painter", "preload",
+    "shelf", "stream", "theme", "view",
+)  # fmt: skip
 
 # What the page will want before its first candle, and would else ask for one after the other.
 DASH_SCRIPTS = ("dash/dcc/async-graph.js", "dash/dcc/async-dropdown.js")
@@ -57,14 +71,18 @@ GRAPH_CONFIG: Any = {
 }
 
 
-def index(assets: Path) -> str:
-    """The HTML around the page, with the names Dash fills in.
+def index(assets: Path, store: str) -> str:
+    """The HTML around the page, with the names Dash fills in; `store` tells one store from another.
 
-    A build of Plotly among the assets (`plotly*.min.js`) is used instead of the full one that Dash brings.
+    The table and the blank figures stand in it, so that the browser can draw before Dash has started. A build of Plotly
+    among the assets (`plotly*.min.js`) is used instead of the full one that Dash brings.
     """
     scripts = DASH_SCRIPTS if any(assets.glob("plotly*.min.js")) else (*DASH_SCRIPTS, PLOTLY_SCRIPT)
     early = [f'<link rel="modulepreload" href="/assets/{name}.mjs">' for name in MODULES]
     early += [f'<link rel="preload" as="script" href="/_dash-component-suites/{path}">' for path in scripts]
+    facts = {"table": table(), "blanks": blanks(), "about": {"store": store, "form": CHUNK_FORM}}
+    # No text may end the element it stands in.
+    told = json.dumps(facts, cls=PlotlyJSONEncoder, separators=(",", ":")).replace("<", "\\u003c")
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -78,6 +96,7 @@ def index(assets: Path) -> str:
 </head>
 <body>
 {{%app_entry%}}
+<script type="application/json" id="facts">{told}</script>
 <footer>{{%config%}}{{%scripts%}}{{%renderer%}}</footer>
 </body>
 </html>"""
@@ -99,7 +118,7 @@ def page(*, simulated: bool) -> html.Div:
             dcc.Store(id="heard"),
             dcc.Store(id="clock"),
             dcc.Store(id="action"),
-            dcc.Store(id="settled"),
+            dcc.Store(id="asked"),
             EventListener(id="keys", events=[{"event": "keydown", "props": _KEY_PROPS}]),
             _header(simulated=simulated),
             html.Div(id="notice", className="notice", role="status"),
@@ -120,9 +139,15 @@ def table() -> dict[str, Any]:
         "default_tickers": DEFAULT_TICKERS,
         "fit_candles": FIT_CANDLES,
         "comfortable_candles": COMFORTABLE_CANDLES,
+        "fewest_fit_candles": FEWEST_FIT_CANDLES,
+        "max_candles": MAX_CANDLES,
         "max_tickers": MAX_TICKERS,
         "ticker_place": TICKER_PLACE,
         "card": card(TICKER_PLACE).to_plotly_json(),  # type: ignore[no-untyped-call]
+        "canvas": canvas(TICKER_PLACE, None),
+        "progress": progress(PLACES["resolution"], PLACES["start"], PLACES["end"]),
+        "cut": cut_note(PLACES["since"], PLACES["resolution"], PLACES["coarser"]),
+        "places": PLACES,
     }
 
 
@@ -143,7 +168,6 @@ def card(ticker: str) -> html.Article:
             ),
             html.Div(id={"type": "plot", "ticker": ticker}, className="plot", children=[_skeleton()], **figure),
             html.Div(id={"type": "strip", "ticker": ticker}, className="strip"),
-            dcc.Store(id={"type": "etag", "ticker": ticker}),
         ],
         **named,
     )
@@ -151,21 +175,20 @@ def card(ticker: str) -> html.Article:
 
 def strip(resolution: Resolution, open_us: EpochUs | None, window: Window, coarser: Resolution) -> list[Any]:
     """What stands around a chart: how far its open bucket is, and a word where it shows less than was asked for."""
+    open_ms = None if open_us is None else (open_us // 1_000, end_us(open_us, resolution) // 1_000)
     return [
-        None if open_us is None else progress(resolution, open_us),
-        cut_note(window, resolution, coarser) if window.is_cut else None,
+        None if open_ms is None else progress(resolution.name, *open_ms),
+        cut_note(moment_text(window.start_us), resolution.name, coarser.name) if window.is_cut else None,
     ]
 
 
-def progress(resolution: Resolution, open_us: EpochUs) -> html.Div:
+def progress(resolution: str, start_ms: int | str, end_ms: int | str) -> html.Div:
     """How far the open bucket is; the browser counts (assets/clock.mjs)."""
-    bounds: dict[str, Any] = {"data-start-ms": open_us // 1_000, "data-end-ms": end_us(open_us, resolution) // 1_000}
-    return html.Div(
-        className="progress", title=f"The {resolution.name} bucket that is not over yet", role="timer", **bounds
-    )
+    bounds: dict[str, Any] = {"data-start-ms": start_ms, "data-end-ms": end_ms}
+    return html.Div(className="progress", title=f"The {resolution} bucket that is not over yet", role="timer", **bounds)
 
 
-def canvas(ticker: str, figure: dict[str, Any]) -> list[Any]:
+def canvas(ticker: str, figure: dict[str, Any] | None) -> list[Any]:
     """The chart of one ticker over a skeleton, which shows until Plotly has drawn."""
     chart = dcc.Graph(
         id={"type": "chart", "ticker": ticker},
@@ -178,15 +201,14 @@ def canvas(ticker: str, figure: dict[str, Any]) -> list[Any]:
     return [_skeleton(), chart]
 
 
-def cut_note(window: Window, resolution: Resolution, coarser: Resolution) -> html.Div:
+def cut_note(since: str, resolution: str, coarser: str) -> html.Div:
     """Says that a chart shows the newest part of its range only, and offers the resolution that shows all."""
-    since = moment_text(window.start_us)
     return html.Div(
         className="cut",
         role="status",
         children=[
-            html.Span(f"At {resolution.name} only the newest part of this range is shown, from {since} UTC."),
-            _button(f"Show all of it at {coarser.name}", "coarser", resolution=coarser.name),
+            html.Span(f"At {resolution} only the newest part of this range is shown, from {since} UTC."),
+            _button(f"Show all of it at {coarser}", "coarser", resolution=coarser),
         ],
     )
 

@@ -5,26 +5,22 @@ import { test } from "node:test";
 
 import * as chart from "../../assets/chart.mjs";
 
-const figure = {
-  data: [
-    {
-      x: [0, 3_600_000, 7_200_000],
-      open: [0.1, 0.2, 0.3],
-      high: [0.5, 0.2, 0.9],
-      low: [-0.5, 0.2, -1],
-      close: [-0.25, 0.2, 0.4],
-      customdata: [
-        [0.05, 12, 5, 4, 3, "wire", ""],
-        [0.2, 1, 1, 0, 0, "wire", ""],
-        [-0.0004, 12345, 1, 1, 1, "wire", ""],
-      ],
-    },
+const candles = {
+  x: [0, 3_600_000, 7_200_000],
+  open: [0.1, 0.2, 0.3],
+  high: [0.5, 0.2, 0.9],
+  low: [-0.5, 0.2, -1],
+  close: [-0.25, 0.2, 0.4],
+  customdata: [
+    [0.05, 12, 5, 4, 3, "wire", ""],
+    [0.2, 1, 1, 0, 0, "wire", ""],
+    [-0.0004, 12345, 1, 1, 1, "wire", ""],
   ],
 };
 const over = (at, curveNumber = 0) => ({ points: [{ curveNumber, pointIndex: at }] });
 
 test("the head tells the candle under the pointer", () => {
-  assert.deepEqual(chart.figures(over(0), figure), [
+  assert.deepEqual(chart.figures(over(0), candles), [
     ["O", "+0.100", "falling"],
     ["H", "+0.500", "falling"],
     ["L", "−0.500", "falling"],
@@ -32,22 +28,23 @@ test("the head tells the candle under the pointer", () => {
     ["avg", "+0.050", "average"],
     ["n", "12", "plain"],
   ]);
-  assert.equal(chart.figures(over(1), figure)[0][2], "flat");
+  assert.equal(chart.figures(over(1), candles)[0][2], "flat");
 });
 
 test("the head tells the newest candle while nothing is under the pointer", () => {
   for (const hover of [null, undefined, { points: [] }, over(0, 1)]) {
-    assert.deepEqual(chart.figures(hover, figure).at(-1), ["n", "12,345", "plain"]);
-    assert.deepEqual(chart.figures(hover, figure)[3], ["C", "+0.400", "rising"]);
+    assert.deepEqual(chart.figures(hover, candles).at(-1), ["n", "12,345", "plain"]);
+    assert.deepEqual(chart.figures(hover, candles)[3], ["C", "+0.400", "rising"]);
+    assert.deepEqual(chart.figures(hover, candles, 7_200_000)[3], ["C", "+0.200", "flat"], "of those in view");
   }
 });
 
 test("a pointer left from longer data tells nothing rather than something wrong", () => {
-  assert.deepEqual(chart.figures(over(7), figure), []);
+  assert.deepEqual(chart.figures(over(7), candles), []);
 });
 
 test("a chart without candles has no figures", () => {
-  for (const empty of [null, {}, { data: [] }, { data: [{ x: [] }] }]) assert.deepEqual(chart.figures(null, empty), []);
+  for (const empty of [null, {}, { x: [] }]) assert.deepEqual(chart.figures(null, empty), []);
 });
 
 test("scores carry their sign, zero has none", () => {

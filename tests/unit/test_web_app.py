@@ -67,7 +67,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 @pytest.fixture
 def app(server: FastAPI, reader: SeriesReader, cache: ResponseCache, pool: ThreadPoolExecutor) -> Dash:
-    return build_app(server, reader, cache, pool, lambda: NOW, simulated=True)
+    return build_app(server, reader, cache, pool, lambda: NOW, store="a-store", simulated=True)
 
 
 def asked(**changes: Any) -> dict[str, Any]:
@@ -124,9 +124,9 @@ def test_scripts_on_the_page_need_no_inline_code_but_what_dash_hashes(app: Dash,
 
 
 def test_the_full_plotly_is_fetched_early_unless_a_smaller_one_is_there(tmp_path: Path) -> None:
-    assert layout.PLOTLY_SCRIPT in layout.index(tmp_path)
+    assert layout.PLOTLY_SCRIPT in layout.index(tmp_path, "a-store")
     (tmp_path / "plotly-finance.min.js").touch()
-    assert layout.PLOTLY_SCRIPT not in layout.index(tmp_path)
+    assert layout.PLOTLY_SCRIPT not in layout.index(tmp_path, "a-store")
 
 
 @pytest.mark.parametrize("simulated", [True, False])
@@ -139,6 +139,15 @@ def test_the_table_of_resolutions_reaches_the_browser_from_python() -> None:
     assert [each["name"] for each in table["resolutions"]] == ["1m", "5m", "10m", "1h", "3h", "6h", "12h", "24h"]
     assert [each["width_ms"] for each in table["resolutions"]][-1] == 86_400_000
     assert [each["name"] for each in table["presets"]] == ["fit", "1d", "1w", "1M", "all"]
+
+
+def test_the_browser_can_draw_before_dash_has_started(app: Dash, server: FastAPI) -> None:
+    (told,) = re.findall(r'<script type="application/json" id="facts">(.*?)</script>', ask(server).text, re.DOTALL)
+    facts = json.loads(told)
+    assert facts["about"] == {"store": "a-store", "form": layout.CHUNK_FORM}
+    assert facts["table"]["max_candles"] > facts["table"]["fit_candles"]
+    assert facts["table"]["canvas"][1]["props"]["config"] == layout.GRAPH_CONFIG
+    assert set(facts["blanks"]["traces"]) == {each["name"] for each in facts["table"]["resolutions"]}
 
 
 def test_a_chart_holds_what_the_reader_answers(charts: Charts, reader: SeriesReader) -> None:
@@ -160,10 +169,10 @@ def test_charts_come_from_the_cache_until_the_store_changes(tmp_path: Path, cach
     append(store, [score("a", NINE, 100_000)])
     charts = Charts(series_reader(store), cache, lambda: NOW)
     first = drawn(charts)
-    assert drawn(charts).etag == first.etag
+    assert orjson.dumps(drawn(charts).figure) == orjson.dumps(first.figure)
     assert (cache.stats().hits, cache.stats().misses) == (1, 1)
     append(store, [score("b", NINE + MINUTE_US, -100_000)])
-    assert drawn(charts).etag != first.etag
+    assert orjson.dumps(drawn(charts).figure) != orjson.dumps(first.figure)
     assert cache.stats().misses == 2
     store.close()
 
@@ -174,7 +183,7 @@ def test_the_same_data_in_another_theme_come_from_the_cache(charts: Charts, cach
         charts.draw("AAPL", view.resolution, charts.window(view, moment), moment, look)
         for look in (Look("light"), Look("dark"))
     ]
-    assert made[0].etag != made[1].etag
+    assert [each.figure["layout"]["meta"]["theme"] for each in made if each.figure] == ["light", "dark"]
     assert cache.stats().misses == 1
 
 
@@ -240,17 +249,16 @@ def test_the_page_hears_only_what_is_new() -> None:
 
 
 def test_a_chart_that_is_there_moves_and_one_that_is_not_is_brought() -> None:
-    there, new = Drawn("1", figure={"data": []}, strip=[]), Drawn("2", figure={"data": []}, strip=[])
-    gone, same = Drawn("3", note="no scores"), "SAME"
+    there, new = Drawn(figure={"data": []}, strip=[]), Drawn(figure={"data": []}, strip=[])
+    gone, same = Drawn(note="no scores"), "SAME"
     charted, cards = ["THERE", "GONE", same], ["THERE", "NEW", "GONE", same]
-    figures, plots, strips, etags = answer(charted, cards, {"THERE": there, "NEW": new, "GONE": gone})
+    figures, plots, strips = answer(charted, cards, {"THERE": there, "NEW": new, "GONE": gone})
     assert figures == [there.figure, no_update, no_update]
     assert plots[0] is no_update
     assert plots[1][1].id == {"type": "chart", "ticker": "NEW"}
     assert plots[2] == "no scores"
     assert plots[3] is no_update
     assert strips == [[], [], None, no_update]
-    assert etags == ["1", "2", "3", no_update]
 
 
 def ask(server: FastAPI, body: dict[str, Any] | None = None) -> httpx.Response:
@@ -265,29 +273,22 @@ def ask(server: FastAPI, body: dict[str, Any] | None = None) -> httpx.Response:
 
 def call_draw(app: Dash, server: FastAPI, view: dict[str, Any], cards: list[str]) -> dict[str, Any]:
     """What the browser gets for a view that has cards but no charts yet."""
-    (output,) = [name for name in app.callback_map if "chart" in name and "window" in name]
-    ids = {kind: [{"type": kind, "ticker": ticker} for ticker in cards] for kind in ("plot", "strip", "etag")}
+    (output,) = [name for name in app.callback_map if "chart" in name and "notice" in name]
+    ids = {kind: [{"type": kind, "ticker": ticker} for ticker in cards] for kind in ("plot", "strip")}
     body = {
         "output": output,
         "outputs": [
             [],
             [{"id": each, "property": "children"} for each in ids["plot"]],
             [{"id": each, "property": "children"} for each in ids["strip"]],
-            [{"id": each, "property": "data"} for each in ids["etag"]],
-            {"id": "window", "property": "data"},
             {"id": "notice", "property": "children"},
         ],
-        "inputs": [
-            {"id": "view", "property": "data", "value": view},
-            {"id": "pulse", "property": "data"},
-            {"id": "look", "property": "data"},
-        ],
-        "changedPropIds": ["view.data"],
+        "inputs": [{"id": "asked", "property": "data", "value": {"tickers": cards, "view": view}}],
+        "changedPropIds": ["asked.data"],
         "state": [
+            {"id": "look", "property": "data"},
             [],
-            [{"id": each, "property": "id", "value": each} for each in ids["etag"]],
-            [{"id": each, "property": "data"} for each in ids["etag"]],
-            {"id": "window", "property": "data"},
+            [{"id": each, "property": "id", "value": each} for each in ids["plot"]],
         ],
     }
     answered = ask(server, body)
@@ -301,7 +302,6 @@ def test_a_view_is_answered_over_http(app: Dash, server: FastAPI) -> None:
     chart = response['{"ticker":"AAPL","type":"plot"}']["children"][1]["props"]
     assert chart["figure"]["data"][0]["type"] == "candlestick"
     assert "No score in this store names NOPE." in json.dumps(response['{"ticker":"NOPE","type":"plot"}'])
-    assert response["window"]["data"]["end_ms"] == NOW // 1000 + 600_000
 
 
 def test_a_view_that_makes_no_sense_is_explained(app: Dash, server: FastAPI) -> None:

@@ -1,0 +1,431 @@
+// The board: draws the view from the browser's own cache. Charts on the screen first; what is missing is asked for, what
+// may be wanted next is asked for after it. What only the server can say (no such ticker, no scores there) it is asked.
+
+import * as candles from "./candles.mjs";
+import * as chunks from "./chunks.mjs";
+import * as clock from "./clock.mjs";
+import * as painter from "./painter.mjs";
+import * as view from "./view.mjs";
+
+// Data beside the window, in windows: a drag goes as far as one, and the next are asked for when it ends.
+const MARGIN = 1;
+// Where so few are compared, all resolutions are loaded ahead, not just the adjacent ones.
+const FEW_TICKERS = 12;
+const AHEAD_CHUNKS = 2;
+const SAVE_MS = 5_000;
+const READOUT_MS = 250;
+// Dash brings cards and charts to the page so soon, or not at all.
+const PATIENCE_MS = 4_000;
+
+export class Board {
+  #page;
+  #table;
+  #blanks;
+  #cache;
+  #loader = null;
+  #view = null;
+  #known = [];
+  #window = null;
+  // Of each ticker: what its chart shows, so that nothing is drawn twice.
+  #drawn = new Map();
+  #newest = new Map();
+  // Tickers about which the server was asked, since only it can say something.
+  #asked = new Set();
+  // When a chart was brought to a card that had none.
+  #placed = new Map();
+  #until_ms = 0;
+  #comes = false;
+  #direction = -1;
+  #frame = null;
+  #changed = new Set();
+  #heard = new WeakSet();
+  #readouts = new Map();
+  #timers = {};
+
+  /**
+   * `page` is what this needs of the page: cardOf, chartOf(ticker), look(), place(ticker, figure), askServer(tickers),
+   * isBusy(), told(window), readOut(ticker), ranged(start_ms, end_ms) for a range that the user's hand chose.
+   */
+  constructor(page, table, blanks, cache) {
+    this.#page = page;
+    this.#table = table;
+    this.#blanks = blanks;
+    this.#cache = cache;
+    document.addEventListener("scroll", () => this.#later(), { passive: true, capture: true });
+    window.addEventListener("resize", () => this.#later());
+  }
+
+  set loader(loader) {
+    this.#loader = loader;
+  }
+
+  get window() {
+    return this.#window;
+  }
+
+  get view() {
+    return this.#view;
+  }
+
+  get known() {
+    return this.#known;
+  }
+
+  set scorer(name) {
+    if (!name || name === this.#cache.scorer) return;
+    this.#cache.scorer = name;
+    if (this.#view) this.#load();
+  }
+
+  /** Brings what a view needs from the shelf to memory. */
+  async warm(held, known) {
+    const window = view.windowOf(held, this.#table, known, clock.now_ms(), this.#newest);
+    if (!window) return;
+    const width_ms = this.#cache.widthOf(held.resolution);
+    const names = new Set(known.map((row) => row[0]));
+    const tickers = held.tickers.filter((each) => names.has(each));
+    const indexes = chunks.within(window.first_ms, window.stop_ms, width_ms);
+    await this.#cache.fetch(tickers.flatMap((ticker) => indexes.map((index) => [ticker, held.resolution, index])));
+  }
+
+  /** Shows a view: at once where memory has it. */
+  show(next, known) {
+    const before = this.#window;
+    if (!this.#view || !view.same(this.#view, next) || known !== this.#known) this.#asked.clear();
+    // Nobody told of changes of these while they were not shown.
+    for (const ticker of next.tickers) if (this.#view && !this.#view.tickers.includes(ticker)) this.#cache.age(ticker);
+    const alike = this.#view?.resolution === next.resolution && next.range === "custom" && this.#view.range === "custom";
+    this.#view = next;
+    this.#known = known;
+    const wanted = this.#windowOf(next);
+    // Addresses know seconds; a view that comes back from one must not move the picture.
+    this.#window = alike && isNear(before, wanted) ? before : wanted;
+    for (const ticker of this.#drawn.keys()) if (!next.tickers.includes(ticker)) this.#drawn.delete(ticker);
+    if (!this.#window) {
+      this.#askServer(next.tickers);
+      return;
+    }
+    if (before && next.range === "custom") this.#turn(before);
+    const names = new Set(known.map((row) => row[0]));
+    const strangers = next.tickers.filter((ticker) => !names.has(ticker));
+    if (strangers.length || !next.tickers.length) this.#askServer(strangers);
+    this.#page.told(this.#window);
+    this.#until_ms = performance.now() + PATIENCE_MS;
+    this.#drawAll();
+    this.#load();
+    this.#later();
+  }
+
+  /** Whether charts of a view could be drawn at once. */
+  holds(next, known, ticker) {
+    const window = view.windowOf(next, this.#table, known, clock.now_ms(), this.#newest);
+    return Boolean(window) && this.#parts(ticker, next.resolution, window) !== null;
+  }
+
+  /** The figure of a ticker as it would be drawn now, or null. */
+  figureOf(ticker) {
+    const parts = this.#window && this.#parts(ticker, this.#view.resolution, this.#window);
+    return parts && this.#figure(ticker, parts);
+  }
+
+  /** Buckets of the stream. */
+  put(rows) {
+    const watched = this.watched();
+    for (const row of rows) {
+      const start_ms = Date.parse(row.timestamp);
+      this.#newest.set(row.ticker, Math.max(start_ms, this.#newest.get(row.ticker) ?? start_ms));
+      if (this.#cache.put(row, watched)) this.#changed.add(row.ticker);
+      else if (row.resolution === this.#view?.resolution && !this.#asked.has(row.ticker)) this.#changed.add(row.ticker);
+    }
+    if (this.#changed.size) this.#later();
+    this.#timers.save ??= setTimeout(() => this.save(), SAVE_MS);
+  }
+
+  /** The resolutions that the stream is to bring: the one on screen and those beside it, which are kept ready. */
+  watched(resolution = this.#view?.resolution) {
+    const names = this.#table.resolutions.map((each) => each.name);
+    const at = names.indexOf(resolution);
+    return at < 0 ? [] : names.slice(Math.max(0, at - 1), at + 2);
+  }
+
+  /** A minute is over, or the page is seen again: windows that follow the time go on. */
+  follow() {
+    if (!this.#view) return;
+    this.#window = this.#windowOf(this.#view);
+    if (!this.#window) return;
+    this.#page.told(this.#window);
+    this.#drawAll();
+    this.#load();
+  }
+
+  /** What is held may be old: it is drawn, and asked for again. */
+  age() {
+    this.#cache.age();
+    this.#asked.clear();
+    this.#load();
+  }
+
+  /** The server has drawn a chart, or is about to: what is here is drawn over it, for it may be newer. */
+  adopt(ticker) {
+    this.#drawn.delete(ticker);
+    this.#later();
+  }
+
+  /** The page has changed: charts that came are taken over. */
+  #settle() {
+    for (const ticker of this.#view?.tickers ?? []) {
+      const chart = this.#page.chartOf(ticker);
+      // Dash takes hold of a chart when it has drawn it, and says so with this class.
+      if (!chart || this.#heard.has(chart) || !chart._fullLayout || chart.matches(".dash-graph--pending")) continue;
+      this.#heard.add(chart);
+      this.#page.hear(chart);
+      this.#drawn.delete(ticker);
+    }
+  }
+
+  /** Chunks came from the server. */
+  arrived({ error, tickers = [], refusal }) {
+    if (error) return;
+    if (refusal) this.#askServer(tickers);
+    for (const ticker of tickers) this.#changed.add(ticker);
+    this.#later();
+    this.#timers.save ??= setTimeout(() => this.save(), SAVE_MS);
+  }
+
+  /** The user's hand left a chart at a range: the others follow, and what lies beyond it is made ready. */
+  ranged(start_ms, end_ms) {
+    if (!this.#view) return;
+    const before = this.#window;
+    this.#view = view.withRange(this.#view, start_ms, end_ms);
+    const width_ms = this.#cache.widthOf(this.#view.resolution);
+    const rows = this.#known.filter((row) => this.#view.tickers.includes(row[0]));
+    this.#window = view.bounded(start_ms, end_ms, width_ms, this.#extent(rows.map((row) => row[0]))[1], this.#table);
+    this.#turn(before);
+    this.#page.told(this.#window);
+    this.#drawAll();
+    this.#load();
+  }
+
+  /** Another look: everything is drawn anew. */
+  restyle() {
+    this.#drawn.clear();
+    this.#drawAll();
+  }
+
+  save() {
+    clearTimeout(this.#timers.save);
+    this.#timers.save = null;
+    return this.#cache.save();
+  }
+
+  // ---- drawing ----
+
+  #windowOf(held) {
+    return view.windowOf(held, this.#table, this.#known, clock.now_ms(), this.#newest);
+  }
+
+  #turn(before) {
+    if (this.#window.start_ms !== before.start_ms) this.#direction = Math.sign(this.#window.start_ms - before.start_ms);
+  }
+
+  /** The consecutive chunks around the window that are in memory; null when one that it needs is not. */
+  #parts(ticker, resolution, window) {
+    const width_ms = this.#cache.widthOf(resolution);
+    const needed = chunks.within(window.first_ms, window.stop_ms, width_ms);
+    const parts = needed.map((index) => this.#cache.get(ticker, resolution, index));
+    if (parts.some((each) => !each)) return null;
+    const [from_ms, to_ms] = spread(window);
+    for (let index = needed[0] - 1; index >= chunks.indexOf(from_ms, width_ms); index -= 1) {
+      const chunk = this.#cache.get(ticker, resolution, index);
+      if (!chunk) break;
+      parts.unshift(chunk);
+    }
+    for (let index = needed.at(-1) + 1; index <= chunks.indexOf(to_ms, width_ms); index += 1) {
+      const chunk = this.#cache.get(ticker, resolution, index);
+      if (!chunk) break;
+      parts.push(chunk);
+    }
+    return parts;
+  }
+
+  #figure(ticker, parts) {
+    const { resolution } = this.#view;
+    const width_ms = this.#cache.widthOf(resolution);
+    const about = { ticker, resolution, width_ms, scorer: this.#cache.scorer };
+    const columns = chunks.joined(parts, ...spread(this.#window));
+    return candles.figureOf(this.#blanks, about, columns, this.#window, clock.now_ms(), this.#page.look());
+  }
+
+  #drawAll() {
+    for (const ticker of this.#view.tickers) if (this.#page.isSeen(ticker)) this.#draw(ticker);
+  }
+
+  #draw(ticker) {
+    const { resolution } = this.#view;
+    const parts = this.#parts(ticker, resolution, this.#window);
+    if (!parts) return;
+    const chart = this.#page.chartOf(ticker);
+    if (chart && !this.#heard.has(chart)) {
+      this.#comes = true; // Dash is drawing it
+      return;
+    }
+    const isThere = Boolean(chart);
+    const figure = this.#figure(ticker, parts);
+    const { x } = figure.data[0];
+    const at = chunks.placeOf(x, this.#window.first_ms);
+    if (!(at < x.length && x[at] < this.#window.stop_ms) && navigator.onLine && !this.#loader.isCutOff) {
+      this.#askServer([ticker]);
+      if (!isThere) return;
+    }
+    if (!isThere) {
+      if (!(performance.now() - this.#placed.get(ticker) < PATIENCE_MS)) this.#page.place(ticker, figure);
+      this.#placed.set(ticker, performance.now());
+      return;
+    }
+    const held = this.#drawn.get(ticker);
+    const print = printOf(figure);
+    const isSame = held?.chart === chart && held.print === print;
+    const changed = isSame ? changedOf(held.figure, figure) : null;
+    if (changed === "nothing") return;
+    if (changed !== "newest" || !painter.tick(chart, figure)) void painter.swap(window.Plotly, chart, figure);
+    this.#drawn.set(ticker, { chart, print, figure });
+    this.#page.strip(ticker, this.#window, figure.layout.meta.open_bucket_ms);
+    this.#readOut(ticker);
+  }
+
+  #readOut(ticker) {
+    if (this.#readouts.has(ticker)) return;
+    const act = () => {
+      this.#readouts.delete(ticker);
+      this.#page.readOut(ticker);
+    };
+    this.#readouts.set(ticker, setTimeout(act, READOUT_MS));
+  }
+
+  #askServer(tickers) {
+    const fresh = tickers.filter((ticker) => !this.#asked.has(ticker));
+    for (const ticker of fresh) this.#asked.add(ticker);
+    if (fresh.length || !tickers.length) this.#page.askServer(fresh);
+  }
+
+  /** Draws what changed and what came into sight, when the page next has a frame for it. */
+  #later() {
+    if (this.#frame !== null || !this.#view) return;
+    this.#frame = requestAnimationFrame(() => {
+      const began_ms = performance.now();
+      const isBusy = this.#page.isBusy();
+      if (!isBusy) this.#catchUp();
+      // Drawing takes the page at most half of its time, however much is written: the rest is the user's.
+      const rest_ms = isBusy ? 60 : performance.now() - began_ms;
+      setTimeout(() => {
+        this.#frame = null;
+        if (isBusy) this.#later();
+        else if (this.#changed.size || this.#comes) this.#later();
+      }, rest_ms);
+    });
+  }
+
+  #catchUp() {
+    this.#comes = false;
+    if (document.hidden || !this.#window) return;
+    this.#settle();
+    this.#changed.clear();
+    const next = this.#windowOf(this.#view);
+    const hasMoved = next && JSON.stringify(next) !== JSON.stringify(this.#window);
+    if (hasMoved) {
+      this.#window = next;
+      this.#page.told(next);
+    }
+    this.#drawAll();
+    this.#load();
+    const isComing = this.#view.tickers.some((ticker) => !this.#page.hasCard(ticker));
+    if (isComing && performance.now() < this.#until_ms) this.#comes = true;
+  }
+
+  // ---- loading ----
+
+  /** Says to the loader what is wanted, most urgent first. */
+  #load() {
+    if (!this.#window || this.#cache.scorer === undefined) return;
+    const wanted = [];
+    const listed = new Set();
+    const names = new Set(this.#known.map((row) => row[0]));
+    const tickers = this.#view.tickers.filter((ticker) => names.has(ticker));
+    const seen = tickers.filter((ticker) => this.#page.isSeen(ticker));
+    const unseen = tickers.filter((ticker) => !seen.includes(ticker));
+    const { resolution } = this.#view;
+    const add = (some, name, from_ms, to_ms, isUrgent) => {
+      const width_ms = this.#cache.widthOf(name);
+      for (const index of chunks.within(from_ms, to_ms, width_ms)) {
+        for (const ticker of some) {
+          const key = `${ticker} ${name} ${index}`;
+          const chunk = this.#cache.get(ticker, name, index);
+          if ((chunk && !chunk.isOld) || listed.has(key)) continue;
+          listed.add(key);
+          wanted.push({ ticker, resolution: name, index, isUrgent });
+        }
+      }
+    };
+    const { first_ms, stop_ms } = this.#window;
+    const [from_ms, to_ms] = spread(this.#window);
+    // Beside the window nothing is asked for where there is nothing.
+    const [earliest_ms, latest_ms] = this.#extent(tickers);
+    const beside = (start_ms, end_ms, isUrgent) =>
+      add(seen, resolution, Math.max(start_ms, earliest_ms), Math.min(end_ms, latest_ms + 1), isUrgent);
+    add(seen, resolution, first_ms, stop_ms, true);
+    const sides = [[from_ms, first_ms], [stop_ms, to_ms]];
+    for (const each of this.#direction < 0 ? sides : sides.reverse()) beside(...each, true);
+    add(unseen, resolution, first_ms, stop_ms, false);
+    const near = this.watched().filter((name) => name !== resolution);
+    const far = tickers.length <= FEW_TICKERS ? this.#table.resolutions.map((each) => each.name) : [];
+    for (const name of [...near, ...far.filter((each) => each !== resolution && !near.includes(each))]) {
+      const next = this.#windowOf(view.withResolution(this.#view, name, this.#table, this.#known));
+      if (next) add(seen, name, next.first_ms, next.stop_ms, false);
+    }
+    const ahead_ms = AHEAD_CHUNKS * chunks.INTERVALS * this.#cache.widthOf(resolution);
+    if (this.#direction < 0) beside(from_ms - ahead_ms, from_ms, false);
+    else beside(to_ms, to_ms + ahead_ms, false);
+    void this.#fetch(wanted);
+  }
+
+  /** What the shelf has comes from there; it is old, and so asked for as well. */
+  async #fetch(wanted) {
+    const missing = wanted.filter((each) => !this.#cache.get(each.ticker, each.resolution, each.index));
+    this.#loader.want(wanted);
+    if (!missing.length) return;
+    const count = await this.#cache.fetch(missing.map((each) => [each.ticker, each.resolution, each.index]));
+    if (count) this.#later();
+  }
+
+  /** From when to when there are scores of tickers. */
+  #extent(tickers) {
+    const rows = this.#known.filter((row) => tickers.includes(row[0]));
+    const last = (row) => Math.max(row[3], this.#newest.get(row[0]) ?? row[3]);
+    return [Math.min(...rows.map((row) => row[2])), Math.max(...rows.map(last))];
+  }
+}
+
+/** The window with its margins. */
+function spread({ first_ms, stop_ms }) {
+  const span_ms = stop_ms - first_ms;
+  return [first_ms - MARGIN * span_ms, stop_ms + MARGIN * span_ms];
+}
+
+/** What a figure shows besides its newest data: when this is another, the chart is not just moved by a tick. */
+function printOf({ data, layout }) {
+  const { x } = data[0];
+  const { meta, xaxis, shapes } = layout;
+  return [meta.ticker, meta.resolution, meta.theme, xaxis.range, shapes[2].x0, x.length, x[0], x.at(-1)].join(" ");
+}
+
+/** How the candles of two figures of one print differ: nothing, newest or more. Candles are never changed in place. */
+function changedOf(held, next) {
+  const [before, after] = [held.data[0].customdata, next.data[0].customdata];
+  const at = after.findIndex((each, place) => each !== before[place]);
+  if (at < 0) return "nothing";
+  return at === after.length - 1 ? "newest" : "more";
+}
+
+function isNear(before, wanted) {
+  return Boolean(before && wanted) && ["start_ms", "end_ms"].every((end) => Math.abs(before[end] - wanted[end]) < 1000);
+}

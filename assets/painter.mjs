@@ -1,0 +1,412 @@
+// The painter: Plotly draws a chart's axes, hover, pan and zoom; its candles, counts, averages and ticks are drawn here,
+// as a handful of paths and not as an element each. The figure stays a standard one: only the `plot` and `style` steps of
+// Plotly's trace modules are exchanged, for figures of ours, so a PNG shows the same candles.
+//
+// It rests on Plotly's internals (_fullData, _module, calcdata, _plots, the axes' _m and _b). So a self-check compares
+// it with Plotly's own drawing when the page starts; where that fails, Plotly draws, and everything goes on, slower.
+
+import { moment, scaleOf } from "./candles.mjs";
+
+const SVG = "http://www.w3.org/2000/svg";
+// The names that figure.py gives its traces beside the candles.
+const NAMED = ["count", "average", "flat", "width"];
+const CANDLES = 0;
+const LEVEL = 1; // among the shapes
+// One screen to each side is drawn, so that a drag never meets what is not.
+const SCREENS = 1;
+// As Plotly draws the marker line-ew.
+const TICK_RADII = 1.4;
+
+const native = new Map();
+let isOn = false;
+
+/** Whether charts are painted here; Plotly draws them itself otherwise. */
+export function isPainting() {
+  return isOn;
+}
+
+/** Calls back as soon as Plotly is loaded, before anything is drawn with it. */
+export function whenLoaded(act) {
+  if (window.Plotly) {
+    act(window.Plotly);
+    return;
+  }
+  Object.defineProperty(window, "Plotly", {
+    configurable: true,
+    set(plotly) {
+      Object.defineProperty(window, "Plotly", { value: plotly, writable: true, configurable: true });
+      act(plotly);
+    },
+  });
+}
+
+/** Takes over the drawing, if what it draws is what Plotly draws. Says whether it is. */
+export function install(plotly) {
+  const host = document.createElement("div");
+  const ends = [];
+  try {
+    ends.push(plotly.newPlot(host, SAMPLE(), SAMPLE_LAYOUT, { displayModeBar: false }));
+    const wanted = outlineOf(host, "path.box");
+    for (const { _module } of host._fullData) if (!native.has(_module)) exchange(_module);
+    isOn = true;
+    ends.push(plotly.redraw(host));
+    isOn = alike(wanted, outlineOf(host, "path.box"));
+  } catch (error) {
+    isOn = false;
+    console.warn("Charts are drawn by Plotly alone:", error);
+  }
+  void Promise.allSettled(ends).then(() => plotly.purge(host));
+  return isOn;
+}
+
+/** Gives the drawing back to Plotly, or takes it again; for tests that compare the two. */
+export function enable(wanted) {
+  isOn = wanted && native.size > 0;
+}
+
+/**
+ * Puts another figure into a drawn chart: its arrays into the traces, and of its layout what depends on data. Nothing
+ * that looks the same is made anew. Falls back to Plotly.react where the chart is not one of ours. Milliseconds.
+ */
+export function swap(plotly, chart, figure) {
+  if (!isOn || !isOurs(chart) || chart.layout.meta.theme !== figure.layout.meta.theme) {
+    return plotly.react(chart, figure.data, figure.layout, chart._context);
+  }
+  figure.data.forEach((trace, at) => {
+    for (const held of [chart.data[at], chart._fullData[at]]) Object.assign(held, trace);
+    chart._fullData[at]._length = trace.x.length;
+  });
+  recalculate(chart);
+  relabel(chart, figure.layout);
+  return plotly.relayout(chart, { "xaxis.range": figure.layout.xaxis.range, "yaxis2.range": figure.layout.yaxis2.range });
+}
+
+/**
+ * Shows the same chart with its newest candle changed: the last of `figure`'s candles, all others being equal. Says
+ * whether it could; a tenth of a millisecond to one.
+ */
+export function tick(chart, figure) {
+  if (!isOn || !isOurs(chart)) return false;
+  const candles = chart._fullData[CANDLES];
+  const last = candles.x.length - 1;
+  const next = figure.data[CANDLES];
+  const point = chart.calcdata[CANDLES]?.[last];
+  const fits = point && next.x.length - 1 === last && next.x[last] === candles.x[last] && point.i === last;
+  const most = scaleOf(figure.layout);
+  if (!fits || most !== scaleOf(chart.layout) || !nudge(chart, figure.layout)) return false;
+  figure.data.forEach((trace, at) => {
+    for (const held of [chart.data[at], chart._fullData[at]]) Object.assign(held, trace);
+    chart._fullData[at]._length = trace.x.length;
+  });
+  const [open, high, low, close] = ["open", "high", "low", "close"].map((name) => next[name][last]);
+  Object.assign(point, { min: low, q1: Math.min(open, close), med: close, q3: Math.max(open, close), max: high });
+  Object.assign(point, { yc: (open + close) / 2, y: [low, high] });
+  if (open !== close) point.dir = close > open ? "increasing" : "decreasing";
+  chart.layout.meta = chart._fullLayout.meta = figure.layout.meta;
+  const { xy, xy2 } = chart._fullLayout._plots;
+  for (const [plotinfo, type] of [[xy, "candlestick"], [xy, "scatter"], [xy2, "bar"]]) {
+    const cds = chart.calcdata.filter(([{ trace }]) => trace.type === type);
+    const layer = plotinfo.plot.node().querySelector(`:scope > .${LAYERS[type]}`);
+    if (layer) PAINT[type](plotinfo, cds, layer);
+  }
+  return true;
+}
+
+/** How far the drawn candles reach: the time of the first and of the last, and how many there are; for tests. */
+export function paintedOf(chart) {
+  const path = chart.querySelector("g.painted.boxes");
+  return path ? { first: Number(path.dataset.first), last: Number(path.dataset.last) } : null;
+}
+
+function isOurs({ data }) {
+  return data?.length === 5 && data[0].type === "candlestick" && NAMED.every((name, at) => data[at + 1].name === name);
+}
+
+const LAYERS = { candlestick: "boxlayer", bar: "barlayer", scatter: "scatterlayer" };
+const PAINT = { candlestick: paintCandles, bar: paintCounts, scatter: paintLines };
+
+function exchange(module) {
+  const { plot, style, name } = module;
+  native.set(module, { plot, style });
+  module.plot = (chart, plotinfo, cds, layer, ...more) => {
+    if (!isOn || !isOurs(chart)) {
+      for (const left of layer.node().querySelectorAll(":scope > g.painted")) left.remove();
+      return plot(chart, plotinfo, cds, layer, ...more);
+    }
+    return PAINT[name](plotinfo, cds, layer.node());
+  };
+  module.style = (chart, ...more) => {
+    if (!isOn || !isOurs(chart)) style(chart, ...more);
+  };
+}
+
+/** The module's own calculation for candles; counts and lines are drawn straight from their arrays. */
+function recalculate(chart) {
+  const layout = chart._fullLayout;
+  layout._numBoxes = 0;
+  chart._fullData.forEach((trace, at) => {
+    if (trace.type !== "candlestick") return;
+    trace.visible = true;
+    const points = trace._module.calc(chart, trace);
+    points[0].t ??= {};
+    points[0].trace = trace;
+    chart.calcdata[at] = points;
+  });
+  chart._fullData[CANDLES]._module.crossTraceCalc(chart, layout._plots.xy);
+}
+
+/** Writes what the layout says of data where Plotly looks for it when it draws next. */
+function relabel(chart, layout) {
+  chart.layout.meta = chart._fullLayout.meta = layout.meta;
+  for (const name of ["shapes", "annotations"]) {
+    layout[name].forEach((each, at) => {
+      for (const held of [chart.layout[name]?.[at], chart._fullLayout[name][at]]) {
+        if (!held) continue;
+        const { line, ...plain } = each;
+        Object.assign(held, plain);
+        if (line) Object.assign(held.line, line);
+      }
+    });
+  }
+}
+
+/** Moves the line and the tag of the newest close without Plotly, which would draw its whole layout anew. */
+function nudge(chart, layout) {
+  const axis = chart._fullLayout.yaxis;
+  const [shape, tag] = [layout.shapes[LEVEL], layout.annotations[0]];
+  const held = chart._fullLayout.annotations[0];
+  if (shape.opacity !== chart._fullLayout.shapes[LEVEL].opacity) return false;
+  const line = chart.querySelector(`.shapelayer path[data-index="${LEVEL}"]`);
+  const group = chart.querySelector('.annotation[data-index="0"]');
+  const text = group?.querySelector("text");
+  const back = group?.querySelector("rect.bg");
+  if (!line || !text || !back || text.children.length) return false;
+  if (tag.text.length !== held.text.length) return false; // its box is as wide as its text
+  const moved = axis.c2p(tag.y) - axis.c2p(Number(group.dataset.from ?? held.y));
+  group.dataset.from ??= held.y;
+  const y = axis.c2p(shape.y0) + axis._offset;
+  line.setAttribute("d", line.getAttribute("d").replace(/^M([-\d.]+),[-\d.]+L([-\d.]+),[-\d.]+$/, `M$1,${y}L$2,${y}`));
+  line.style.stroke = shape.line.color;
+  group.setAttribute("transform", `translate(0,${moved})`);
+  text.textContent = tag.text;
+  text.setAttribute("data-unformatted", tag.text);
+  back.style.fill = tag.bgcolor;
+  relabel(chart, layout);
+  return true;
+}
+
+// ---- drawing ----
+
+function paintCandles({ xaxis, yaxis }, cds, layer) {
+  keep(layer, cds.length);
+  cds.forEach((points, nth) => {
+    const [{ t, trace }] = points;
+    const group = groupAt(layer, nth, "trace boxes");
+    const outlines = t.empty ? { rising: "", falling: "" } : outlinesOf(points, xaxis, yaxis, group);
+    for (const [tone, side] of [["rising", trace.increasing], ["falling", trace.decreasing]]) {
+      const path = pathAt(group, tone === "rising" ? 0 : 1, `box ${tone}`);
+      stroke(path, side.line.color, side.line.width, side.fillcolor);
+      path.setAttribute("d", outlines[tone] || "M0,0");
+    }
+  });
+}
+
+/** The outlines of the candles on screen and a screen to each side; those thinner than a pixel are merged. */
+function outlinesOf(points, xaxis, yaxis, group) {
+  const { bdPos: half_ms, bPos: shift_ms } = points[0].t;
+  const x = (at_ms) => round(xaxis._b + xaxis._m * at_ms);
+  const y = (score) => round(yaxis._b + yaxis._m * score);
+  const [first, stop] = onScreen(points.length, (at) => x(points[at].pos), xaxis._length);
+  const made = { rising: [], falling: [] };
+  const isThin = 2 * half_ms * xaxis._m < 1;
+  const columns = isThin ? columnsOf(points, first, stop, x) : null;
+  for (const each of columns ?? points.slice(first, stop)) {
+    if (each.empty) continue;
+    const [top, bottom, high, low] = [y(each.q3), y(each.q1), y(each.max), y(each.min)];
+    const outline = made[each.dir === "increasing" ? "rising" : "falling"];
+    const middle = each.pos + shift_ms;
+    const centre = x(middle);
+    if (isThin) outline.push(`M${centre},${high}V${low}`);
+    else {
+      const [left, right] = [x(middle - half_ms), x(middle + half_ms)];
+      outline.push(`M${left},${bottom}H${right}V${top}H${left}ZM${centre},${bottom}V${low}M${centre},${top}V${high}`);
+    }
+  }
+  group.dataset.first = points[first]?.pos ?? NaN;
+  group.dataset.last = points[stop - 1]?.pos ?? NaN;
+  return { rising: made.rising.join(""), falling: made.falling.join("") };
+}
+
+/** Candles that share a column of pixels as one each: they open with the first and close with the last. */
+function columnsOf(points, first, stop, x) {
+  const made = [];
+  let column = NaN;
+  for (let at = first; at < stop; at += 1) {
+    const point = points[at];
+    if (point.empty) continue;
+    const next = Math.floor(x(point.pos));
+    const open = point.dir === "increasing" ? point.q1 : point.q3;
+    const close = point.med;
+    if (next !== column) made.push({ pos: point.pos, open, min: point.min, max: point.max, close, dir: point.dir });
+    else {
+      const held = made.at(-1);
+      held.min = Math.min(held.min, point.min);
+      held.max = Math.max(held.max, point.max);
+      held.close = close;
+      if (close !== held.open) held.dir = close > held.open ? "increasing" : "decreasing";
+    }
+    column = next;
+  }
+  return made.map((each) => ({ ...each, q1: Math.min(each.open, each.close), q3: Math.max(each.open, each.close) }));
+}
+
+function paintCounts({ xaxis, yaxis }, cds, layer) {
+  keep(layer, cds.length);
+  cds.forEach(([{ trace }], nth) => {
+    const path = pathAt(groupAt(layer, nth, "trace bars"), 0, "counts");
+    const x = (at_ms) => xaxis._b + xaxis._m * at_ms;
+    const base = round(yaxis._b);
+    const [first, stop] = onScreen(trace.x.length, (at) => x(trace.x[at]), xaxis._length);
+    const outline = [];
+    let [column, highest] = [NaN, base];
+    for (let at = first; at < stop; at += 1) {
+      let left = round(x(trace.x[at] + trace.offset));
+      let right = round(x(trace.x[at] + trace.offset + trace.width));
+      const top = round(yaxis._b + yaxis._m * trace.y[at]);
+      if (right - left < 2) {
+        // As Plotly does with its own: so thin a bar is widened to whole pixels, to be seen for certain.
+        [left, right] = [Math.floor(left), Math.ceil(right)];
+        if (left === column && top >= highest) continue;
+        [column, highest] = [left, top];
+      }
+      outline.push(`M${left},${base}V${top}H${right}V${base}Z`);
+    }
+    path.setAttribute("d", outline.join("") || "M0,0");
+    path.style.fill = trace.marker.color;
+  });
+}
+
+function paintLines({ xaxis, yaxis }, cds, layer) {
+  keep(layer, cds.length);
+  cds.forEach(([{ trace }], nth) => {
+    const path = pathAt(groupAt(layer, nth, "trace scatter"), 0, trace.mode === "lines" ? "js-line" : "ticks");
+    const x = (start_ms) => round(xaxis._b + xaxis._m * (start_ms + trace.xperiod / 2));
+    const y = (score) => round(yaxis._b + yaxis._m * score);
+    const [first, stop] = onScreen(trace.x.length, (at) => x(trace.x[at]), xaxis._length, 1);
+    const { color, width } = trace.mode === "lines" ? trace.line : trace.marker.line;
+    stroke(path, color, width, "none");
+    const outline = trace.mode === "lines" ? lineOf(trace, first, stop, x, y) : ticksOf(trace, first, stop, x, y);
+    path.setAttribute("d", outline || "M0,0");
+  });
+}
+
+function lineOf(trace, first, stop, x, y) {
+  const outline = [];
+  let isUp = true;
+  for (let at = first; at < stop; at += 1) {
+    if (trace.y[at] === null) isUp = true;
+    else {
+      outline.push(`${isUp ? "M" : "L"}${x(trace.x[at])},${y(trace.y[at])}`);
+      isUp = false;
+    }
+  }
+  return outline.join("");
+}
+
+function ticksOf(trace, first, stop, x, y) {
+  const radius = round((trace.marker.size / 2) * TICK_RADII);
+  const outline = [];
+  let [column, line] = [NaN, NaN];
+  for (let at = first; at < stop; at += 1) {
+    if (trace.y[at] === null) continue;
+    const [centre, middle] = [x(trace.x[at]), y(trace.y[at])];
+    if (Math.round(centre) === column && middle === line) continue;
+    [column, line] = [Math.round(centre), middle];
+    outline.push(`M${round(centre + radius)},${middle}H${round(centre - radius)}`);
+  }
+  return outline.join("");
+}
+
+/** From and to which point, out of ascending ones, something is drawn; `more` to each side. */
+function onScreen(points, x, length_px, more = 0) {
+  const place = (wanted_px) => {
+    let [low, high] = [0, points];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (x(middle) < wanted_px) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  };
+  const [first, stop] = [place(-SCREENS * length_px), place((1 + SCREENS) * length_px)];
+  return [Math.max(0, first - more), Math.min(points, stop + more)];
+}
+
+function groupAt(layer, nth, names) {
+  const held = layer.querySelectorAll(":scope > g.painted")[nth];
+  if (held) return held;
+  const group = layer.appendChild(document.createElementNS(SVG, "g"));
+  group.setAttribute("class", `${names} painted`);
+  return group;
+}
+
+/** Takes away what Plotly drew itself, and groups that have no trace any more. */
+function keep(layer, traces) {
+  for (const left of layer.querySelectorAll(":scope > g:not(.painted)")) left.remove();
+  for (const left of [...layer.querySelectorAll(":scope > g.painted")].slice(traces)) left.remove();
+}
+
+function pathAt(group, nth, names) {
+  if (group.children[nth]) return group.children[nth];
+  const path = group.appendChild(document.createElementNS(SVG, "path"));
+  path.setAttribute("class", names);
+  path.style.vectorEffect = "non-scaling-stroke";
+  return path;
+}
+
+function stroke(path, colour, width_px, fill) {
+  Object.assign(path.style, { stroke: colour, strokeWidth: `${width_px}px`, fill });
+}
+
+const round = (number) => Math.round(number * 100) / 100;
+
+// ---- the self-check ----
+
+const SAMPLE = () => {
+  const x = [0, 1, 2, 3].map((hour) => hour * 3_600_000);
+  const period = { xperiod: 3_600_000, xperiod0: 0, xperiodalignment: "middle" };
+  const [open, high, low, close] = [[0.1, 0.4, -0.2, 0.3], [0.5, 0.6, 0.1, 0.3], [0, -0.4, -0.5, 0.3], [0.4, -0.1, 0, 0.3]];
+  const nothing = [null, null];
+  return [
+    { type: "candlestick", name: "sample", x, open, high, low, close, whiskerwidth: 0, ...period },
+    { type: "bar", name: "count", x, y: [1, 2, 3, 4], yaxis: "y2", offset: 500_000, width: 2_600_000 },
+    { type: "scatter", name: "average", mode: "lines", x, y: close, ...period },
+    { type: "scatter", name: "flat", mode: "markers", x: [x[3]], y: [0.3], ...period },
+    { type: "candlestick", name: "width", x: x.slice(0, 2), open: nothing, high: nothing, low: nothing, close: nothing, ...period },
+  ];
+};
+const SAMPLE_LAYOUT = {
+  width: 300,
+  height: 200,
+  margin: { l: 10, r: 10, t: 10, b: 10 },
+  showlegend: false,
+  xaxis: { type: "date", range: [moment(0), moment(4 * 3_600_000)], rangeslider: { visible: false } },
+  yaxis: { range: [-1, 1], domain: [0.2, 1] },
+  yaxis2: { range: [0, 5], domain: [0, 0.15] },
+};
+
+/** The corners of everything that is drawn with a selector, as sorted numbers. */
+function outlineOf(host, selector) {
+  const corners = new Set();
+  for (const path of host.querySelectorAll(selector)) {
+    for (const [, axis, number] of (path.getAttribute("d") ?? "").matchAll(/([HVM])([-\d.]+)/g)) {
+      corners.add(`${axis === "V" ? "y" : "x"}${Math.round(Number(number) * 5)}`);
+    }
+  }
+  corners.delete("x0");
+  return [...corners].sort();
+}
+
+function alike(wanted, made) {
+  return wanted.length > 10 && made.length === wanted.length && wanted.every((each, at) => made[at] === each);
+}

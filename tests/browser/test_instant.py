@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import Tickertone
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
     from tests.conftest import Server, ServerFactory
 
@@ -227,3 +227,106 @@ def test_a_reload_is_drawn_from_what_the_browser_kept(see: Callable[..., Page], 
     assert page.evaluate(IN_VIEW) == before
     page.unroute_all(behavior="ignoreErrors")
     console_errors.clear()  # the requests that were cut off
+
+
+def drag(page: Page, share: float) -> None:
+    """Drags the first chart by a share of its width; positive shows what is older."""
+    box = page.locator(".nsewdrag").first.bounding_box()
+    assert box is not None
+    begin, middle = box["x"] + box["width"] * (0.5 - share / 2), box["y"] + box["height"] / 2
+    page.mouse.move(begin, middle)
+    page.mouse.down()
+    page.mouse.move(begin + box["width"] * share, middle, steps=8)
+    page.mouse.up()
+
+
+# Watches every frame from now on: whether candles are drawn from edge to edge of what the chart shows.
+WATCH_BLANKS = """() => {
+    window.blanks = [];
+    const look = () => {
+        const chart = document.querySelector(".js-plotly-plot");
+        const { first, last } = chart.querySelector("g.painted.boxes").dataset;
+        const axis = chart._fullLayout.xaxis;
+        const [start, end] = axis.range.map((each) => axis.r2l(each));
+        const isBlank = Number(first) > start + 120000 || Number(last) < end - 180000;
+        if (isBlank) window.blanks.push([first, start, last, end]);
+        requestAnimationFrame(look);
+    };
+    look();
+}"""
+# Where on the screen a moment is.
+PLACE = """(moment) => { const chart = document.querySelector(".js-plotly-plot");
+    const axis = chart._fullLayout.xaxis;
+    return [axis.l2p(moment), chart._fullLayout.xaxis.range.join()]; }"""
+
+
+def test_history_is_there_before_the_user_is_and_nothing_moves_when_it_comes(see: Callable[..., Page]) -> None:
+    page = see("tickers=T00&resolution=1m&start=2014-06-05T20:00:00Z&end=2014-06-06T00:00:00Z")
+    page.wait_for_timeout(300)  # Plotly takes hold of the mouse after it has drawn, and does not say when
+    page.evaluate(WATCH_BLANKS)
+    for _ in range(4):
+        drag(page, 0.8)
+        page.wait_for_timeout(250)
+    until(page, '() => location.search.includes("start=2014-06-05T")')
+    moment = page.evaluate(
+        "() => { const axis = document.querySelector('.js-plotly-plot')._fullLayout.xaxis;"
+        " return axis.r2l(axis.range[0]) + 3600000; }"
+    )
+    before = page.evaluate(PLACE, moment)
+    held = page.evaluate("() => document.querySelector('.js-plotly-plot').data[0].x[0]")
+    page.wait_for_function(QUIET, timeout=PATIENCE_MS, polling=100)
+    page.wait_for_timeout(300)
+    assert page.evaluate(PLACE, moment) == before, "not by a pixel"
+    assert page.evaluate("() => document.querySelector('.js-plotly-plot').data[0].x[0]") <= held
+    assert page.evaluate("window.blanks") == []
+    page.keyboard.press("0")
+    until(page, '() => location.search.includes("range=fit")')
+    until(page, "(end) => ((axis) => axis.r2l(axis.range[1]) === end)(document.querySelector('.js-plotly-plot')"
+          "._fullLayout.xaxis)", 1_402_012_800_000)  # fmt: skip
+
+
+def test_candles_stand_at_their_time_in_utc_whatever_the_zone_of_the_browser(browser: Browser, site: Server) -> None:
+    for zone in ("America/New_York", "Asia/Kolkata"):
+        context = browser.new_context(timezone_id=zone)
+        page = context.new_page()
+        page.goto(f"{site.url}/?tickers=T00&resolution=1h&start=2014-06-04T00:00:00Z&end=2014-06-05T00:00:00Z")
+        page.wait_for_selector("g.painted", state="attached", timeout=PATIENCE_MS)
+        until(page, "() => document.querySelector('.js-plotly-plot').calcdata[0].length > 40")
+        shown = page.evaluate("""() => {
+            const { calcdata, data, _fullLayout } = document.querySelector(".js-plotly-plot");
+            return { drawn: calcdata[0].map((each) => each.pos), x: data[0].x,
+                range: _fullLayout.xaxis.range.map((each) => _fullLayout.xaxis.r2l(each)) }; }""")
+        assert shown["drawn"] == [each + 1_800_000 for each in shown["x"]]
+        assert shown["range"] == [1_401_840_000_000, 1_401_926_400_000]
+        context.close()
+
+
+def test_with_the_server_gone_what_was_seen_can_be_read_after_a_reload_too_and_it_comes_back_by_itself(
+    page: Page, server: ServerFactory, store: Path, console_errors: list[str]
+) -> None:
+    site = server("serve", data_dir=store)
+    page.goto(f"{site.url}/?tickers=T00,T01&resolution=1h&range=fit")
+    page.wait_for_selector('#feed[data-state="live"]', timeout=PATIENCE_MS)
+    page.wait_for_function(QUIET, timeout=PATIENCE_MS, polling=100)
+    until(
+        page,
+        """async () => { const shell = await caches.open("tickertone-shell-1");
+        return Boolean(await shell.match("/")) && (await shell.keys()).length > 25; }""",
+    )
+    page.wait_for_timeout(5_500)  # candles are written behind
+    site.stop()
+    page.wait_for_selector('#feed[data-state="offline"]', timeout=12_000)
+    for key, name in ((3, "10m"), (5, "3h"), (4, "1h")):
+        page.keyboard.press(str(key))
+        until(page, SHOWS, name, 3_000)
+    before = page.evaluate(IN_VIEW)
+    page.reload()
+    until(page, '() => document.querySelectorAll(".js-plotly-plot g.painted").length >= 10')
+    assert page.evaluate(IN_VIEW) == before
+    page.wait_for_selector('#feed[data-state="offline"]', timeout=12_000)
+    page.keyboard.press("3")
+    until(page, SHOWS, "10m", 3_000)
+    server("serve", data_dir=store, port=site.port)
+    page.wait_for_selector('#feed[data-state="live"]', timeout=8_000)
+    page.goto("about:blank")
+    console_errors.clear()  # all that could not be fetched meanwhile

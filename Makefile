@@ -47,6 +47,7 @@ bench: .venv/.installed-bench  ## the measured claims; minutes, and needs a quie
 	$(BIN)/python -m bench.query
 	$(BIN)/python -m bench.ingest
 	$(BIN)/python -m bench.live
+	$(BIN)/python -m bench.browser
 
 clean:  ## take away caches and build output
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info

@@ -17,6 +17,8 @@ export default [
     files: ["assets/**"],
     languageOptions: { globals: { ...globals.browser, Plotly: "readonly" } },
   },
+  { files: ["assets/service-worker.mjs"], languageOptions: { globals: globals.serviceworker } },
+  { files: ["bench/**"], languageOptions: { globals: globals.browser } },
   // Dash loads .js as plain scripts, .mjs as modules.
   { files: ["assets/**/*.js"], languageOptions: { sourceType: "script" } },
   { files: ["tests/js/**", "*.mjs"], languageOptions: { globals: globals.node } },

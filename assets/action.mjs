@@ -14,10 +14,16 @@ export function fromButton(button) {
   return null;
 }
 
-/** The action of a key, unless the user is typing: 1 to 8 choose the resolution, a shows or hides the averages. */
+/**
+ * The action of a key, unless the user is typing: 1 to 8 choose the resolution, + a finer and - a coarser one, 0 and End
+ * go back to now, a shows or hides the averages.
+ */
 export function fromKey(event, table) {
   if (!event || event.altKey || event.ctrlKey || event.metaKey || event.repeat || isTyping(event)) return null;
   if (event.key === "a") return { kind: "average" };
+  if (event.key === "+" || event.key === "=") return { kind: "step", by: -1 };
+  if (event.key === "-") return { kind: "step", by: 1 };
+  if (event.key === "0" || event.key === "End") return { kind: "preset", name: table.default_preset };
   const chosen = /^[1-9]$/.test(event.key) && table.resolutions[Number(event.key) - 1];
   return chosen ? { kind: "resolution", name: chosen.name } : null;
 }
@@ -29,6 +35,11 @@ export function apply(held, action, table, known) {
       return view.without(held, action.ticker);
     case "resolution":
       return view.withResolution(held, action.name, table, known);
+    case "step": {
+      const names = table.resolutions.map((each) => each.name);
+      const at = names.indexOf(held.resolution) + action.by;
+      return at in names ? view.withResolution(held, names[at], table, known) : held;
+    }
     case "coarser":
       return { ...held, resolution: action.name };
     case "preset":

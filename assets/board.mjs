@@ -35,6 +35,7 @@ export class Board {
   #placed = new Map();
   #until_ms = 0;
   #comes = false;
+  #seen = [];
   #direction = -1;
   #frame = null;
   #changed = new Set();
@@ -71,6 +72,11 @@ export class Board {
     return this.#known;
   }
 
+  /** The same with when each was last written about, as far as this page has heard. */
+  get knownNow() {
+    return this.#known.map((row) => row.with(3, Math.max(row[3], this.#newest.get(row[0]) ?? row[3])));
+  }
+
   set scorer(name) {
     if (!name || name === this.#cache.scorer) return;
     this.#cache.scorer = name;
@@ -90,6 +96,7 @@ export class Board {
 
   /** Shows a view: at once where memory has it. */
   show(next, known) {
+    if (this.#view && view.same(this.#view, next) && known === this.#known) return;
     const before = this.#window;
     if (!this.#view || !view.same(this.#view, next) || known !== this.#known) this.#asked.clear();
     // Nobody told of changes of these while they were not shown.
@@ -158,6 +165,11 @@ export class Board {
     this.#load();
   }
 
+  /** The server is there again. */
+  again() {
+    this.#loader.again();
+  }
+
   /** What is held may be old: it is drawn, and asked for again. */
   age() {
     this.#cache.age();
@@ -165,7 +177,7 @@ export class Board {
     this.#load();
   }
 
-  /** The server has drawn a chart, or is about to: what is here is drawn over it, for it may be newer. */
+  /** The server has drawn a chart: what is here is drawn over it, for it may be newer. */
   adopt(ticker) {
     this.#drawn.delete(ticker);
     this.#later();
@@ -257,7 +269,10 @@ export class Board {
   }
 
   #drawAll() {
-    for (const ticker of this.#view.tickers) if (this.#page.isSeen(ticker)) this.#draw(ticker);
+    // Asked of all before the first is drawn: a question after a change makes the browser lay out the page once more.
+    const seen = this.#view.tickers.filter((ticker) => this.#page.isSeen(ticker));
+    for (const ticker of seen) this.#draw(ticker);
+    this.#seen = seen;
   }
 
   #draw(ticker) {
@@ -270,6 +285,8 @@ export class Board {
       return;
     }
     const isThere = Boolean(chart);
+    const stamps = this.#stampsOf(parts);
+    if (isThere && this.#drawn.get(ticker)?.chart === chart && this.#drawn.get(ticker).stamps === stamps) return;
     const figure = this.#figure(ticker, parts);
     const { x } = figure.data[0];
     const at = chunks.placeOf(x, this.#window.first_ms);
@@ -286,11 +303,22 @@ export class Board {
     const print = printOf(figure);
     const isSame = held?.chart === chart && held.print === print;
     const changed = isSame ? changedOf(held.figure, figure) : null;
-    if (changed === "nothing") return;
+    if (changed === "nothing") {
+      held.stamps = stamps;
+      return;
+    }
     if (changed !== "newest" || !painter.tick(chart, figure)) void painter.swap(window.Plotly, chart, figure);
-    this.#drawn.set(ticker, { chart, print, figure });
+    this.#drawn.set(ticker, { chart, print, figure, stamps });
     this.#page.strip(ticker, this.#window, figure.layout.meta.open_bucket_ms);
     this.#readOut(ticker);
+  }
+
+  /** Equal for what would be drawn equal. */
+  #stampsOf(parts) {
+    const { start_ms, end_ms } = this.#window;
+    const width_ms = this.#cache.widthOf(this.#view.resolution);
+    const open = Math.floor(clock.now_ms() / width_ms);
+    return [this.#view.resolution, start_ms, end_ms, open, this.#page.look().theme, parts.map((each) => each.stamp)].join();
   }
 
   #readOut(ticker) {
@@ -306,6 +334,8 @@ export class Board {
     const fresh = tickers.filter((ticker) => !this.#asked.has(ticker));
     for (const ticker of fresh) this.#asked.add(ticker);
     if (fresh.length || !tickers.length) this.#page.askServer(fresh);
+    this.#until_ms = performance.now() + PATIENCE_MS;
+    this.#later();
   }
 
   /** Draws what changed and what came into sight, when the page next has a frame for it. */
@@ -338,7 +368,7 @@ export class Board {
     }
     this.#drawAll();
     this.#load();
-    const isComing = this.#view.tickers.some((ticker) => !this.#page.hasCard(ticker));
+    const isComing = this.#view.tickers.some((ticker) => !this.#page.chartOf(ticker));
     if (isComing && performance.now() < this.#until_ms) this.#comes = true;
   }
 
@@ -351,7 +381,7 @@ export class Board {
     const listed = new Set();
     const names = new Set(this.#known.map((row) => row[0]));
     const tickers = this.#view.tickers.filter((ticker) => names.has(ticker));
-    const seen = tickers.filter((ticker) => this.#page.isSeen(ticker));
+    const seen = tickers.filter((ticker) => this.#seen.includes(ticker));
     const unseen = tickers.filter((ticker) => !seen.includes(ticker));
     const { resolution } = this.#view;
     const add = (some, name, from_ms, to_ms, isUrgent) => {

@@ -63,7 +63,7 @@ export class Cache {
     if (!missing.length) return 0;
     const found = await this.#shelf.chunks(missing.map((place) => this.keyOf(...place)));
     for (const [key, chunk] of found) {
-      if (!this.#chunks.has(key)) this.#hold(key, { ...chunk, isOld: true });
+      if (!this.#chunks.has(key)) this.#hold(key, { ...chunk, isOld: true, stamp: chunks.stamp() });
     }
     return found.size;
   }
@@ -114,6 +114,11 @@ export class Cache {
   /** Chunks in memory may have changed, all or those of a ticker: nobody told of changes meanwhile. */
   age(ticker = null) {
     for (const [key, chunk] of this.#chunks) if (ticker === null || key.includes(`|${ticker}|`)) chunk.isOld = true;
+  }
+
+  /** Lets go of what memory holds of a resolution. */
+  forget(resolution) {
+    for (const key of this.#chunks.keys()) if (key.includes(`|${resolution}|`)) this.#chunks.delete(key);
   }
 
   /** Writes what is new to the shelf. */

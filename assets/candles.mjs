@@ -10,7 +10,7 @@ const [ZERO, LEVEL, BAND] = [0, 1, 2]; // the shapes
 
 /**
  * The figure of a ticker. `columns` is what chunks.joined gives, and may reach beyond the window; `look` is {theme,
- * touch, colours}. What is said of the newest candle and of counts is said of those in the window.
+ * touch}. What is said of the newest candle and of counts is said of those in the window.
  */
 export function figureOf(blanks, { ticker, scorer, resolution, width_ms }, columns, window, now_ms, look) {
   return {
@@ -52,7 +52,7 @@ function averages({ x, custom }, width_ms, bridged) {
 /** The layout of a figure: the blank one of its theme, with the range, the newest close, the open bucket and so on. */
 export function layoutOf(blanks, { ticker, scorer, resolution, width_ms }, columns, window, now_ms, look) {
   const blank = blanks.layouts[look.theme];
-  const { colours } = look;
+  const colours = blanks.tones[look.theme];
   const open_ms = openBucket(window, width_ms, now_ms);
   const [rows, most] = inView(columns, window);
   const [opened, close] = rows ? [columns.open[rows - 1], columns.close[rows - 1]] : [0, 0];

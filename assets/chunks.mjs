@@ -28,6 +28,14 @@ export function within(start_ms, end_ms, width_ms) {
   return Array.from({ length: last - first + 1 }, (_, at) => first + at);
 }
 
+let stamps = 0;
+
+/** Another number whenever a chunk changes, over all chunks of the page: what has the same stamps looks the same. */
+export function stamp() {
+  stamps += 1;
+  return stamps;
+}
+
 /** A chunk of what the API answers as columns; `revision` is the store's version that the answer is of. */
 export function fromColumns(columns, width_ms, revision) {
   const custom = columns.start_ms.map((start_ms, at) => [
@@ -40,7 +48,7 @@ export function fromColumns(columns, width_ms, revision) {
     candles.intervalText(start_ms, width_ms),
   ]);
   const { start_ms, open, high, low, close } = columns;
-  return { x: start_ms, open, high, low, close, custom, revision };
+  return { x: start_ms, open, high, low, close, custom, revision, stamp: stamp() };
 }
 
 /**
@@ -58,6 +66,7 @@ export function put(chunk, row, width_ms) {
   const replaced = isHeld ? 1 : 0;
   chunk.x.splice(at, replaced, start_ms);
   for (const name of SCORES) chunk[name].splice(at, replaced, row[name]);
+  chunk.stamp = stamp();
   chunk.custom.splice(at, replaced, [row.avg, row.count, positive, neutral, negative, sources, interval]);
   return at;
 }

@@ -13,10 +13,12 @@ const AFTER_MINUTE_MS = 120;
 const ASK_AGAIN_MS = 500;
 // Nothing heard for so long, and no stream, is offline: two polls and a half.
 const SILENT_MS = 6_000;
+// A page that has just been opened waits so long for the first answer before it says anything.
+const FIRST_MS = 3_000;
 
 /**
  * `page` is what this needs of the page: put(rows) for buckets of the stream, watched(resolution) for the resolutions to
- * bring, follow() when windows may have moved on, ask() for the state of the store, pollEvery(ms) (null: as usual),
+ * bring, follow() when windows may have moved on, again() when the server is there again, ask() for the state of the store, pollEvery(ms) (null: as usual),
  * age(revision) when charts may be old.
  */
 export class Live {
@@ -29,10 +31,14 @@ export class Live {
   #heard_ms = null;
   #asked_ms = 0;
   #asks = false;
+  #opened_ms = Date.now();
+  #isHeard = false;
   #minute = null;
 
-  constructor(page) {
+  /** `heard_ms` is when the server was last heard of, before this page was opened; undefined when it never was. */
+  constructor(page, heard_ms) {
     this.#page = page;
+    this.#heard_ms = heard_ms ?? null;
     this.#send = connect((message) => this.#hear(message));
     setInterval(() => this.#send({ kind: "here" }), HERE_MS);
     document.addEventListener("visibilitychange", () => {
@@ -71,14 +77,15 @@ export class Live {
   /** The server has answered, news or not. */
   heard() {
     this.#heard_ms = Date.now();
+    this.#isHeard = true;
     this.paint();
   }
 
   /** Says in the bar how live the charts are, and how long ago the server was heard of. */
   paint() {
     const badge = document.getElementById("feed");
-    if (!badge || this.#heard_ms === null) return;
-    const silent_ms = Date.now() - this.#heard_ms;
+    if (!badge || (!this.#isHeard && Date.now() - this.#opened_ms < FIRST_MS)) return;
+    const silent_ms = Date.now() - (this.#heard_ms ?? this.#opened_ms);
     const polls = navigator.onLine && silent_ms < SILENT_MS;
     const state = this.#state === "live" ? "live" : polls ? "polling" : "offline";
     const text = `${state} · ${age(silent_ms)}`;
@@ -106,6 +113,7 @@ export class Live {
 
   #become(state) {
     this.#state = state;
+    if (state === "live") this.#page.again();
     this.#page.pollEvery(state === "live" ? NET_MS : null);
     clearTimeout(this.#minute);
     if (state === "live") this.#await_minute();

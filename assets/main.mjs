@@ -8,6 +8,7 @@ import { Cache } from "./cache.mjs";
 import * as chart from "./chart.mjs";
 import * as clock from "./clock.mjs";
 import { Live } from "./live.mjs";
+import * as offline from "./offline.mjs";
 import * as painter from "./painter.mjs";
 import { Loader } from "./preload.mjs";
 import * as shelves from "./shelf.mjs";
@@ -17,10 +18,10 @@ import * as view from "./view.mjs";
 // Long enough for the next turn of a wheel or the next short drag, so that only where the user comes to rest is asked
 // for.
 const REST_MS = 250;
+const REMEMBER_MS = 20_000;
 // As many as a large screen holds.
 const FIRST_CHARTS = 12;
 
-const component = (type, props) => ({ namespace: "dash_html_components", type, props });
 // Dash makes its "leave this output as it is" when it calls the first of these functions, not before.
 const asIs = () => window.dash_clientside.no_update;
 
@@ -41,6 +42,7 @@ const dash = {
     if (!held) {
       const first = view.parse(window.location.search, table, known);
       look(first, known);
+      afterPaint("remember", remember);
       return shown(first, null, cards, known, asIs());
     }
     let next = held;
@@ -74,9 +76,7 @@ const dash = {
   },
 
   press(event) {
-    const asked = action.fromKey(event, table);
-    if (asked?.kind === "average") average.toggle();
-    else if (asked && board.view) go(action.apply(board.view, asked, table, board.known));
+    if (action.fromKey(event, table)?.kind === "average") average.toggle();
     return asIs();
   },
 
@@ -93,12 +93,8 @@ const dash = {
     board.scorer = heard.scorer;
     live.told(heard);
     live.heard();
+    remember();
     return asIs();
-  },
-
-  read_out(hover, _figure, { ticker }) {
-    board.adopt(ticker);
-    return readout(ticker, hover);
   },
 };
 
@@ -108,15 +104,30 @@ function look(next, known) {
   board.show(next, known);
 }
 
-/** Goes to a view: its charts are drawn before Dash hears of it. */
+/** Goes to a view: its charts are drawn and on the screen before Dash hears of it, for that takes it a while. */
 function go(next) {
   look(next, board.known);
-  act({ kind: "view", view: next });
+  afterPaint("action", () => act({ kind: "view", view: next }));
 }
+
+/** Does something when the next frame is on the screen; of several things of one name, the last. */
+function afterPaint(name, act) {
+  if (!waiting.size) requestAnimationFrame(() => setTimeout(flush, 0));
+  waiting.set(name, act);
+}
+const waiting = new Map();
+
+function flush() {
+  const acts = [...waiting.values()];
+  waiting.clear();
+  for (const each of acts) each();
+}
+
+const coarse = window.matchMedia("(pointer: coarse)");
 
 /** What charts have to know of this screen: its theme, and whether a finger is what points. */
 function lookOf(name) {
-  return { theme: name, touch: window.matchMedia("(pointer: coarse)").matches };
+  return { theme: name, touch: coarse.matches };
 }
 
 /** The outputs of follow_view for a new view. Cards of tickers that stay are kept as they are, charts and all. */
@@ -158,12 +169,22 @@ function canvas(ticker, figure) {
   return made;
 }
 
-/** The line of figures in the head of a chart: of the candle under the pointer, or the newest in view. */
-function readout(ticker, hover) {
-  const candles = page.chartOf(ticker)?.data?.[0];
-  return chart.figures(hover, candles, board.window?.stop_ms).map(([name, text, tone]) =>
-    component("Span", { className: tone, children: [component("I", { children: name }), text] }),
-  );
+/** Writes the line of figures into the head of a chart: of the candle under the pointer, or the newest in view. */
+function readOut(ticker) {
+  const plot = page.chartOf(ticker);
+  const line = cardOf(ticker)?.querySelector(".readout");
+  if (!line || !plot) return;
+  const hover = plot._hoverdata && { points: plot._hoverdata };
+  const figures = chart.figures(hover, plot.data?.[0], board.window?.stop_ms);
+  while (line.children.length > figures.length) line.lastChild.remove();
+  figures.forEach(([name, text, tone], at) => {
+    const span = line.children[at] ?? line.appendChild(document.createElement("span"));
+    if (span.className !== tone) span.className = tone;
+    if (span.textContent === name + text) return;
+    const label = document.createElement("i");
+    label.textContent = name;
+    span.replaceChildren(label, text);
+  });
 }
 
 /** A copy of a template of components with values in their places. */
@@ -176,6 +197,14 @@ function filled(node, values) {
   if (node === null || typeof node !== "object") return node;
   return Object.fromEntries(Object.entries(node).map(([key, value]) => [key, filled(value, values)]));
 }
+
+/** Keeps what the next visit begins with, while the server has not answered it yet. */
+function remember() {
+  if (!board.known.length || Date.now() - remembered_ms < REMEMBER_MS) return;
+  remembered_ms = Date.now();
+  void shelf.note(`page ${about.store}`, { known: board.knownNow, scorer: cache.scorer, heard_ms: remembered_ms });
+}
+let remembered_ms = 0;
 
 function act(asked) {
   set("action", { data: asked });
@@ -215,7 +244,7 @@ const page = {
   // A chart that is drawn anew while it is dragged would slip from under the pointer.
   isBusy: () => pressed || rest !== null,
 
-  look: () => ({ ...lookOf(theme.current()), colours: colours() }),
+  look: () => lookOf(theme.current()),
 
   /** Brings a chart where there is none yet. */
   place(ticker, figure) {
@@ -228,7 +257,7 @@ const page = {
   },
 
   told(span) {
-    if (!view.same(span, spanTold)) set("window", { data: span });
+    if (!view.same(span, spanTold)) afterPaint("window", () => set("window", { data: span }));
     spanTold = span;
   },
 
@@ -236,9 +265,11 @@ const page = {
   strip(ticker, span, open_ms) {
     const { resolution } = board.view;
     const isCut = span.asked_ms < span.start_ms;
-    const print = JSON.stringify([resolution, open_ms, isCut && span.start_ms]);
-    if (strips.get(ticker) === print && cardOf(ticker)?.querySelector(".strip > *, .strip:empty")) return;
-    strips.set(ticker, print);
+    const print = JSON.stringify([open_ms !== null && [resolution, open_ms], isCut && [resolution, span.start_ms]]);
+    const place = cardOf(ticker)?.querySelector(".strip");
+    if (!place || place.dataset.print === print) return;
+    if (!place.dataset.print && !place.children.length && print === "[false,false]") return;
+    place.dataset.print = print;
     const width_ms = cache.widthOf(resolution);
     const since = view.iso(span.start_ms).slice(0, 16).replace("T", " ");
     const { places } = table;
@@ -253,13 +284,10 @@ const page = {
       open_ms === null ? null : filled(table.progress, values),
       isCut ? filled(table.cut, values) : null,
     ];
-    set({ type: "strip", ticker }, { children });
+    afterPaint(`strip ${ticker}`, () => set({ type: "strip", ticker }, { children }));
   },
 
-  readOut(ticker) {
-    const hover = page.chartOf(ticker)?._hoverdata;
-    set({ type: "readout", ticker }, { children: readout(ticker, hover && { points: hover }) });
-  },
+  readOut,
 
   /** The chart has been drawn for the first time: its events are heard here, and by Dash no more. */
   hear(plot) {
@@ -272,11 +300,20 @@ const page = {
       board.ranged(...range);
       atRest({ kind: "range", start_ms: range[0], end_ms: range[1] });
     });
+    const { ticker } = plot.layout.meta;
+    for (const name of ["plotly_hover", "plotly_unhover"]) plot.on(name, () => readOut(ticker));
+    let drawn = plot.data;
+    plot.on("plotly_afterplot", () => {
+      if (plot.data === drawn) return;
+      drawn = plot.data;
+      board.adopt(ticker); // by Dash, from the server
+    });
   },
 
   put: (rows) => board.put(rows),
   watched: (resolution) => board.watched(resolution),
   follow: () => board.follow(),
+  again: () => board.again(),
   age: () => board.age(),
 
   ask() {
@@ -289,23 +326,31 @@ const page = {
     if (usual_ms !== null) set("tick", { interval: ms ?? usual_ms });
   },
 };
-const strips = new Map();
 let spanTold = null;
 let usual_ms = null;
 
-function colours() {
-  const style = getComputedStyle(document.documentElement);
-  return Object.fromEntries(["rising", "falling", "flat"].map((name) => [name, style.getPropertyValue(`--${name}`)]));
-}
-
 function listen() {
-  // Dash takes some milliseconds to hear of a choice; the charts need not wait for it.
+  // Choices that change the view are drawn at once; Dash hears of them when they are on the screen.
   document.addEventListener(
-    "change",
-    ({ target }) => {
-      if (!board.view || target.type !== "radio") return;
-      if (target.closest("#resolution")) look(view.withResolution(board.view, target.value, table, board.known), board.known);
-      if (target.closest("#range")) look(view.withPreset(board.view, target.value, table, board.known), board.known);
+    "click",
+    (event) => {
+      const name = event.target.closest?.("#resolution, #range")?.id;
+      if (!board.view || !name || event.target.type !== "radio") return;
+      event.stopImmediatePropagation();
+      const choose = name === "range" ? view.withPreset : view.withResolution;
+      go(choose(board.view, event.target.value, table, board.known));
+    },
+    { capture: true },
+  );
+  window.addEventListener(
+    "keydown",
+    (event) => {
+      const { key, altKey, ctrlKey, metaKey, repeat, target } = event;
+      const told = { key, altKey, ctrlKey, metaKey, repeat, "target.tagName": target.tagName, "target.type": target.type };
+      const asked = action.fromKey(told, table);
+      if (!board.view || !asked || asked.kind === "average") return;
+      event.stopImmediatePropagation();
+      go(action.apply(board.view, asked, table, board.known));
     },
     { capture: true },
   );
@@ -357,6 +402,8 @@ if (kept) {
   board.scorer = kept.scorer;
   await board.warm(view.parse(window.location.search, table, kept.known), kept.known);
 }
-const live = new Live(page);
+const live = new Live(page, kept?.heard_ms);
 window.dash_clientside.tickertone = dash;
+void offline.prepare();
+window.tickertone = { board, cache }; // for whoever looks into the page from its console
 listen();

@@ -2,6 +2,8 @@
 // as a handful of paths and not as an element each. The figure stays a standard one: only the `plot` and `style` steps of
 // Plotly's trace modules are exchanged, for figures of ours, so a PNG shows the same candles.
 //
+// Plotly also takes numbers for moments in the zone of the browser, where they stand in data. Ours are UTC, and stay it.
+//
 // It rests on Plotly's internals (_fullData, _module, calcdata, _plots, the axes' _m and _b). So a self-check compares
 // it with Plotly's own drawing when the page starts; where that fails, Plotly draws, and everything goes on, slower.
 
@@ -46,8 +48,9 @@ export function install(plotly) {
   const ends = [];
   try {
     ends.push(plotly.newPlot(host, SAMPLE(), SAMPLE_LAYOUT, { displayModeBar: false }));
-    const wanted = outlineOf(host, "path.box");
     for (const { _module } of host._fullData) if (!native.has(_module)) exchange(_module);
+    ends.push(plotly.react(host, SAMPLE(), SAMPLE_LAYOUT));
+    const wanted = outlineOf(host, "path.box");
     isOn = true;
     ends.push(plotly.redraw(host));
     isOn = alike(wanted, outlineOf(host, "path.box"));
@@ -126,8 +129,12 @@ const LAYERS = { candlestick: "boxlayer", bar: "barlayer", scatter: "scatterlaye
 const PAINT = { candlestick: paintCandles, bar: paintCounts, scatter: paintLines };
 
 function exchange(module) {
-  const { plot, style, name } = module;
-  native.set(module, { plot, style });
+  const { calc, plot, style, name } = module;
+  native.set(module, { calc, plot, style });
+  module.calc = (chart, trace) => {
+    keepUtc(chart._fullLayout.xaxis);
+    return calc(chart, trace);
+  };
   module.plot = (chart, plotinfo, cds, layer, ...more) => {
     if (!isOn || !isOurs(chart)) {
       for (const left of layer.node().querySelectorAll(":scope > g.painted")) left.remove();
@@ -138,6 +145,15 @@ function exchange(module) {
   module.style = (chart, ...more) => {
     if (!isOn || !isOurs(chart)) style(chart, ...more);
   };
+}
+
+/** Makes an axis of time take numbers for what they are. */
+function keepUtc(axis) {
+  const { makeCalcdata } = axis;
+  if (axis.type !== "date" || makeCalcdata.isUtc) return;
+  axis.makeCalcdata = (trace, letter, ...more) =>
+    typeof trace[letter]?.[0] === "number" ? trace[letter].slice(0, trace._length) : makeCalcdata(trace, letter, ...more);
+  axis.makeCalcdata.isUtc = true;
 }
 
 /** The module's own calculation for candles; counts and lines are drawn straight from their arrays. */
@@ -374,7 +390,7 @@ const round = (number) => Math.round(number * 100) / 100;
 
 const SAMPLE = () => {
   const x = [0, 1, 2, 3].map((hour) => hour * 3_600_000);
-  const period = { xperiod: 3_600_000, xperiod0: 0, xperiodalignment: "middle" };
+  const period = { xperiod: 3_600_000, xperiod0: "1970-01-01", xperiodalignment: "middle" };
   const [open, high, low, close] = [[0.1, 0.4, -0.2, 0.3], [0.5, 0.6, 0.1, 0.3], [0, -0.4, -0.5, 0.3], [0.4, -0.1, 0, 0.3]];
   const nothing = [null, null];
   return [

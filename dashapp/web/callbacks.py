@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from typing import Any, TypeVar
 
-from dash import ALL, MATCH, ClientsideFunction, Dash, Input, Output, State, no_update, set_props
+from dash import ALL, ClientsideFunction, Dash, Input, Output, State, no_update, set_props
 
 from dashapp.errors import TickertoneError, UsageError
 from dashapp.model.resolution import FINEST, floor_us
@@ -195,10 +195,3 @@ def _register_clientside(app: Dash) -> None:
     in_browser("press", Output("action", "data"), Input("keys", "event"), prevent_initial_call=True)
     in_browser("set_look", Output("look", "data"), Input("theme-toggle", "n_clicks"))
     in_browser("set_clock", Output("clock", "data"), Input("heard", "data"), prevent_initial_call=True)
-    in_browser(
-        "read_out",
-        Output({"type": "readout", "ticker": MATCH}, "children"),
-        Input({"type": "chart", "ticker": MATCH}, "hoverData"),
-        Input({"type": "chart", "ticker": MATCH}, "figure"),
-        State({"type": "readout", "ticker": MATCH}, "id"),
-    )

@@ -28,6 +28,9 @@ SOURCES_SHOWN = 4
 # The line of averages leads over fewer missing buckets than these; a longer silence is a gap.
 BRIDGED_WIDTHS = 3
 
+# What a candle can be; the names of its colours.
+_TONES = ("rising", "falling", "flat")
+
 # What stands where in a candle's customdata; the browser's readout uses the same places.
 CUSTOM = ("avg", "count", "positive", "neutral", "negative", "sources", "interval")
 
@@ -82,6 +85,7 @@ def blanks() -> dict[str, Any]:
     return {
         "layouts": {theme: _layout("", RESOLUTIONS[0], about, nothing, None, Look(theme)) for theme in themes},
         "traces": {each.name: _stubs("", each) for each in RESOLUTIONS},
+        "tones": {theme: {tone: getattr(PALETTES[theme], tone) for tone in _TONES} for theme in themes},
         "bridged_widths": BRIDGED_WIDTHS,
         "room": ROOM,
     }
@@ -201,7 +205,7 @@ def _stubs(ticker: str, resolution: Resolution) -> list[dict[str, Any]]:
     """The traces without their data: candles, counts, line of averages, ticks of candles without a body, width."""
     width_ms = resolution.width_us // 1_000
     # x is the bucket's start; the period makes Plotly draw it over its whole interval.
-    period = {"xperiod": width_ms, "xperiod0": 0, "xperiodalignment": "middle"}
+    period = {"xperiod": width_ms, "xperiod0": "1970-01-01", "xperiodalignment": "middle"}
     return [
         {"type": "candlestick", "name": ticker, "hovertemplate": _HOVER, **period},
         {
@@ -273,5 +277,5 @@ def _ms(moment_us: int) -> int:
 
 
 def _moment(moment_us: int) -> str:
-    # Plotly takes a number for a moment in the zone of the browser, though only where it stands alone: not in data.
+    # Plotly takes a number for a moment in the zone of the browser; in data, assets/painter.mjs sees to it.
     return to_datetime(min(moment_us, MAX_US)).replace(tzinfo=None).isoformat(" ", "milliseconds")

@@ -48,8 +48,8 @@ PLACES = {name: f"\u0000{name}\u0000" for name in ("resolution", "start", "end",
 CHUNK_FORM = 1
 
 MODULES = (
-    "main", "action", "average", "board", "cache", "candles", "chart", "chunks", "clock", "live", "painter", "preload",
-    "shelf", "stream", "theme", "view",
+    "main", "action", "average", "board", "cache", "candles", "chart", "chunks", "clock", "live", "offline", "painter",
+    "preload", "shelf", "stream", "theme", "view",
 )  # fmt: skip
 
 # What the page will want before its first candle, and would else ask for one after the other.

@@ -26,6 +26,8 @@ _FINGERPRINT_PATH = re.compile(r"\.v[\w.-]*m\d+\.")
 _FINGERPRINT_QUERY = re.compile(rb"(^|&)m=")
 # Past this level Brotli takes many times as long for a few hundredths of the size.
 BROTLI_QUALITY = 9
+# A service worker answers for its own folder and those below, unless this says more.
+_SERVICE_WORKER = "/assets/service-worker.mjs"
 SMALLEST_BYTES = 512  # below it a header costs more than compression saves
 # All scripts of the page are about 8 MB; URLs beyond this are answered, but not kept.
 MOST_FILES = 200
@@ -63,7 +65,8 @@ class PrecompressedStatic:
         if held is None or (path.startswith("/assets/") and not lasting):
             held = await self._fetch(key, scope, receive, send)
         if held is not None:
-            await self._answer(held, Headers(scope=scope), send, lasting=lasting)
+            more = {"service-worker-allowed": "/"} if path == _SERVICE_WORKER else {}
+            await self._answer(held, Headers(scope=scope), send, more, lasting=lasting)
 
     async def _fetch(self, key: str, scope: Scope, receive: Receive, send: Send) -> _File | None:
         """The answer of the inner application; None when it was no plain 200 and has been passed on."""
@@ -100,12 +103,12 @@ class PrecompressedStatic:
                 task.add_done_callback(self._compressing.discard)
         return made
 
-    async def _answer(self, held: _File, asked: Headers, send: Send, *, lasting: bool) -> None:
+    async def _answer(self, held: _File, asked: Headers, send: Send, more: dict[str, str], *, lasting: bool) -> None:
         accepted = {part.split(";")[0].strip() for part in asked.get("accept-encoding", "").split(",")}
         coding = next((each for each in ("br", "gzip") if each in accepted and each in held.encoded), None)
         body = held.encoded[coding] if coding else held.body
         etag = f'"{held.etag}-{coding or "plain"}"'
-        headers = MutableHeaders()
+        headers = MutableHeaders(more)
         headers["cache-control"] = "public, max-age=31536000, immutable" if lasting else "no-cache"
         headers["etag"] = etag
         headers["vary"] = "Accept-Encoding"

@@ -24,12 +24,18 @@ CANDLE = ".js-plotly-plot path.box"
 PATIENCE_MS = 30_000  # the first page of a process on a busy machine parses five megabytes of Plotly
 
 DRAWN_TWICE = '() => document.querySelectorAll(".js-plotly-plot:has(.main-svg)").length === 2'
-# The candles of each chart on the page as [{ticker, x, open, high, low, close, count}].
-CHARTS = """() => [...document.querySelectorAll(".js-plotly-plot")].map(({data, layout}) => ({
-    ticker: layout.meta.ticker, resolution: layout.meta.resolution, range: layout.xaxis.range,
-    x: data[0].x, open: data[0].open, high: data[0].high, low: data[0].low, close: data[0].close,
-    custom: data[0].customdata, counts: data[1].y,
-}))"""
+# The candles in view of each chart on the page; a chart holds more, to both sides.
+CHARTS = """() => [...document.querySelectorAll(".js-plotly-plot")].map(({data, layout}) => {
+    const width = layout.meta.width_ms;
+    const [start, end] = layout.xaxis.range.map((each) => Date.parse(each.replace(" ", "T") + "Z"));
+    const seen = data[0].x.map((each) => each > start - width && each < end);
+    const of = (column) => column.filter((_, at) => seen[at]);
+    return {
+        ticker: layout.meta.ticker, resolution: layout.meta.resolution, range: layout.xaxis.range,
+        x: of(data[0].x), open: of(data[0].open), high: of(data[0].high), low: of(data[0].low),
+        close: of(data[0].close), custom: of(data[0].customdata), counts: of(data[1].y),
+    };
+})"""
 
 
 def scored(number: int, ticker: str, published: datetime, score: float) -> str:
@@ -121,10 +127,11 @@ def test_the_page_shows_the_candles_that_query_prints(
 
 def test_pointing_at_a_candle_tells_its_bucket(see: Callable[[str], Page]) -> None:
     page = see(f"tickers=AAPL&resolution=1h&{RANGE}")
-    box = page.locator(CANDLE).nth(12).bounding_box()
+    box = page.locator(".nsewdrag").first.bounding_box()
     assert box is not None
-    page.mouse.move(box["x"] + box["width"] / 2 - 2, box["y"] + 5)
-    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 5)
+    middle = box["x"] + box["width"] * 12.5 / 24
+    page.mouse.move(middle - 2, box["y"] + box["height"] / 2)
+    page.mouse.move(middle, box["y"] + box["height"] / 2)
     page.wait_for_selector(".hoverlayer .hovertext", timeout=PATIENCE_MS)
     label = page.locator(".hoverlayer .hovertext").first.text_content() or ""
     first = charts(page)["AAPL"]
@@ -231,7 +238,7 @@ def test_a_range_is_typed_in_utc(see: Callable[[str], Page]) -> None:
     page.locator("#to-time").fill("09:30")
     page.locator("#to-time").press("Enter")
     until(page, '() => location.search.includes("start=2014-06-03T06:00:00Z&end=2014-06-04T09:30:00Z")')
-    until(page, '() => document.querySelector(".js-plotly-plot").data[0].x.length === 18')
+    until(page, f"() => ({CHARTS})()[0].x.length === 18")
 
 
 def test_a_drag_moves_all_charts_and_the_address_and_a_double_click_comes_back(see: Callable[[str], Page]) -> None:

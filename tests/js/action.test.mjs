@@ -21,11 +21,22 @@ test("the keys 1 to 8 choose the resolutions in their order", () => {
 });
 
 test("other keys, and keys held with others, are left to the browser", () => {
-  for (const name of ["0", "9", "b", "A", "Enter", "10"]) assert.equal(action.fromKey(key(name), table), null, name);
+  for (const name of ["9", "b", "A", "Enter", "10"]) assert.equal(action.fromKey(key(name), table), null, name);
   for (const held_key of ["altKey", "ctrlKey", "metaKey", "repeat"]) {
     assert.equal(action.fromKey(key("1", { [held_key]: true }), table), null, held_key);
   }
   assert.equal(action.fromKey(undefined, table), null);
+});
+
+test("plus and minus go to the next resolution, 0 and End back to now", () => {
+  const after = (name, view = held) => action.apply(view, action.fromKey(key(name), table), table, []);
+  assert.equal(after("+").resolution, "10m");
+  assert.equal(after("=").resolution, "10m");
+  assert.equal(after("-").resolution, "3h");
+  assert.equal(after("+", { ...held, resolution: "1m" }).resolution, "1m", "there is none finer");
+  assert.equal(after("-", { ...held, resolution: "24h" }).resolution, "24h");
+  const june = { ...held, range: "custom", start: "2014-06-01T00:00:00Z", end: "2014-06-13T00:00:00Z" };
+  for (const name of ["0", "End"]) assert.deepEqual(after(name, june), held);
 });
 
 test("the key a and its button show or hide the averages", () => {

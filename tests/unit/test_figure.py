@@ -152,7 +152,7 @@ def test_a_candle_covers_its_interval() -> None:
     for resolution in RESOLUTIONS:
         made = drawn(series([0], resolution=resolution))["data"][0]
         assert (made["xperiod"], made["xperiodalignment"]) == (resolution.seconds * 1000, "middle")
-        assert made["xperiod0"] == 0
+        assert made["xperiod0"] == "1970-01-01"
 
 
 def test_the_bucket_that_is_not_over_is_shaded() -> None:

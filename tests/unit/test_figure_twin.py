@@ -19,7 +19,7 @@ from dashapp.model.time import US_PER_DAY, EpochUs, parse_iso, to_iso
 from dashapp.query import answer
 from dashapp.query.series import Series, TickerInfo
 from dashapp.web import figure, layout
-from dashapp.web.theme import PALETTES, Look
+from dashapp.web.theme import Look
 from dashapp.web.view import PRESETS, Window, parse_view, window_of
 
 NOW = EpochUs(parse_iso("2026-03-01T12:34:56.789Z"))
@@ -81,7 +81,6 @@ def test_a_figure_that_the_browser_fills_in_is_the_one_that_the_server_makes(ran
         about, traces = figure.split_data(figure.chart_data(series))
         made = figure.figure("BRK.B", resolution, about, json.loads(traces), window, now_us, look)
         wanted.append(json.loads(json.dumps(made)))
-        palette = PALETTES[look.theme]
         cases.append(
             {
                 "columns": orjson.loads(orjson.dumps(answer.columns_of(series, now_us))),
@@ -93,11 +92,7 @@ def test_a_figure_that_the_browser_fills_in_is_the_one_that_the_server_makes(ran
                 },
                 "window": in_ms(window),
                 "now_ms": now_us // 1_000,
-                "look": {
-                    "theme": look.theme,
-                    "touch": look.touch,
-                    "colours": {name: getattr(palette, name) for name in ("rising", "falling", "flat")},
-                },
+                "look": {"theme": look.theme, "touch": look.touch},
             }
         )
     made = in_browser(figures=cases, windows=[])["figures"]

@@ -113,7 +113,7 @@ def test_every_function_that_a_callback_names_is_in_the_browser(app: Dash) -> No
 
 def test_every_module_is_fetched_early() -> None:
     modules = {path.name for path in ASSETS.glob("*.mjs")}
-    assert {f"{name}.mjs" for name in layout.MODULES} == modules - {"stream-worker.mjs"}, "a worker fetches for itself"
+    assert {f"{name}.mjs" for name in layout.MODULES} == modules - {"service-worker.mjs", "stream-worker.mjs"}
 
 
 def test_scripts_on_the_page_need_no_inline_code_but_what_dash_hashes(app: Dash, server: FastAPI) -> None:

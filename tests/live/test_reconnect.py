@@ -22,7 +22,7 @@ from dashapp.api.journal import Journal
 from dashapp.api.metrics import Metrics
 from dashapp.api.stream import build_stream_router
 from dashapp.config import Settings
-from dashapp.model.time import EpochUs
+from dashapp.model.time import EpochUs, to_iso
 from dashapp.query.cache import ResponseCache
 from dashapp.query.series import SeriesReader
 from dashapp.rollup.live import Live
@@ -30,7 +30,7 @@ from dashapp.store.follow import Follower
 from tests.live.campaign import WISHES, Client, Writing, all_clients, roam_all
 from tests.live.conftest import OPEN, Site, now_us, stay_in_minute
 from tests.live.sse import Mirror, Stream, expected
-from tests.stores import HOUR_US, open_store, score, stored_scores, verification
+from tests.stores import HOUR_US, MINUTE_US, append, open_store, score, stored_scores, verification
 
 # A minute of the fast clock is two seconds.
 SPEED = 30
@@ -39,8 +39,10 @@ SPEED = 30
 class FastServer:
     """The stream alone on a real port, with a clock on which a minute is two seconds."""
 
-    def __init__(self, folder: Path) -> None:
-        self._began_us = now_us()
+    def __init__(self, folder: Path, *, speed: int = SPEED, began_us: int | None = None) -> None:
+        """`began_us` is when its clock began to run fast, from the start of a minute on; now without one."""
+        self.speed = speed
+        self.began_us = began_us or now_us()
         settings = Settings(data_dir=folder, live_heartbeat_s=0.3, live_poll_ms=10)
         self.store = open_store(folder)
         reader = SeriesReader.over(self.store, settings, preferred_scorer="test@1")
@@ -63,7 +65,7 @@ class FastServer:
             time.sleep(0.01)
 
     def now_us(self) -> EpochUs:
-        return EpochUs(self._began_us + (now_us() - self._began_us) * SPEED)
+        return EpochUs(self.began_us - self.began_us % MINUTE_US + (now_us() - self.began_us) * self.speed)
 
     def stop(self) -> None:
         self._hub.end_soon()
@@ -89,6 +91,39 @@ def test_on_a_fast_clock_nothing_is_missed_and_every_end_is_told(tmp_path: Path,
     assert sum(client.connections for client in clients) > 20
     for client in clients:
         client.check(rows)
+
+
+def test_every_end_is_told_that_came_while_no_server_was_there(tmp_path: Path) -> None:
+    names = [f"T{number}" for number in range(7)]
+    server = FastServer(tmp_path, speed=8)
+    store = open_store(tmp_path)
+    at_us = server.now_us()
+    append(store, [score(f"i-{name}", at_us, 5, ticker=name) for name in names], accepted_us=at_us)
+    with Stream(server.url, resolutions="1m,24h") as stream:
+        stream.wait_version(store.scores.version)
+        assert {event.data["ticker"] for event in stream.buckets() if event.data["resolution"] == "1m"} == {*names}
+        last = stream.last_id
+        told_ms = stream.events[-1].ms
+    server.stop()
+    end_us = at_us - at_us % MINUTE_US + MINUTE_US
+    time.sleep(max(0.0, (end_us - server.now_us()) / server.speed / 1e6 + 0.1))
+    late_us = server.now_us()
+    append(store, [score("late", late_us, 6, ticker=names[0])], accepted_us=late_us)
+    server = FastServer(tmp_path, speed=server.speed, began_us=server.began_us)
+    assert last is not None
+    with Stream(server.url, resolutions="1m,24h", last_event_id=last) as stream:
+        stream.wait(lambda event: event.name == "heartbeat")
+        missed = stream.events[: len(names) + 3]
+    # What ended first, all but the last with the time of before: who is cut off in between is told them all again.
+    first_minute = [event for event in missed if event.data.get("timestamp") == to_iso(end_us - MINUTE_US)]
+    ended = [event for event in first_minute if event.data["resolution"] == "1m"]
+    server.stop()
+    store.close()
+    assert sorted(event.data["ticker"] for event in ended) == names
+    assert {event.name for event in ended} == {"bucket_update"}
+    assert [event.ms for event in ended[:-1]] == [told_ms] * (len(names) - 1)
+    assert ended[-1].ms > told_ms
+    assert {event.place for event in ended} == {tuple(map(int, last.split("-")[:2]))}
 
 
 def test_a_fault_of_the_hub_is_logged_and_ends_the_streams_instead_of_silencing_them(

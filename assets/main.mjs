@@ -5,9 +5,11 @@ import * as action from "./action.mjs";
 import * as average from "./average.mjs";
 import * as chart from "./chart.mjs";
 import * as clock from "./clock.mjs";
+import * as desk from "./desk.mjs";
 import { Live } from "./live.mjs";
 import * as theme from "./theme.mjs";
 import * as view from "./view.mjs";
+import { dateText, momentOf, spanText, timeText } from "./zone.mjs";
 
 // Long enough for the next turn of a wheel or the next short drag, so that only where the user comes to rest is asked
 // for.
@@ -33,6 +35,8 @@ const dash = {
     if (!held) {
       const first = view.parse(window.location.search, table, known);
       live.look(first, known);
+      desk.install({ act, refill });
+      desk.follow(first);
       return shown(first, null, cards, table, known, asIs());
     }
     let next = held;
@@ -42,7 +46,7 @@ const dash = {
     else if (by("range.value") && range) next = view.withPreset(held, range, table, known);
     else if (by("action.data") && asked) next = action.apply(held, asked, table, known);
     else if (by("apply.n_clicks") || by("from-time.n_submit") || by("to-time.n_submit")) {
-      const [start_ms, end_ms] = [view.momentOf(fromDate, fromTime), view.momentOf(toDate, toTime)];
+      const [start_ms, end_ms] = [momentOf(fromDate, fromTime, desk.zoneNow()), momentOf(toDate, toTime, desk.zoneNow())];
       if (start_ms === null || end_ms === null || start_ms >= end_ms) {
         const children = "From and to: dates, times as HH:MM, and from before to.";
         set("notice", { children });
@@ -52,18 +56,20 @@ const dash = {
       next = view.withRange(held, start_ms, end_ms);
     }
     live.look(next, known);
+    desk.follow(next, by("url.search") ? search : null);
     if (view.same(next, held)) return by("known.data") ? nothing.with(1, view.options(held, known)) : nothing;
-    return shown(next, held, cards, table, known, by("url.search") ? asIs() : view.format(next));
+    return shown(next, held, cards, table, known, by("url.search") ? asIs() : desk.placed(view.format(next)));
   },
 
   fill_span(span) {
     if (!span) return Array(5).fill(asIs());
     live.shows(span);
-    const [from, to] = [span.start_ms, span.end_ms].map((each_ms) => new Date(each_ms).toISOString());
-    const text = `${from.slice(0, 10)} ${from.slice(11, 16)} – ${to.slice(0, 10)} ${to.slice(11, 16)} UTC`;
+    const zone = desk.zoneNow();
+    const text = spanText(span.start_ms, span.end_ms, zone, { inFull: true });
     // Fields the user is filling in are left alone.
     if (document.getElementById("span")?.open) return [text, ...Array(4).fill(asIs())];
-    return [text, from.slice(0, 10), from.slice(11, 16), to.slice(0, 10), to.slice(11, 16)];
+    const fields = [span.start_ms, span.end_ms].flatMap((each_ms) => [dateText(each_ms, zone), timeText(each_ms, zone)]);
+    return [text, ...fields];
   },
 
   press(event, table) {
@@ -146,6 +152,12 @@ function act(asked) {
   set("action", { data: asked });
 }
 
+/** Tells the range in view once more, on other clocks. */
+function refill() {
+  const span = window.dash_component_api.getLayout("window")?.props?.data;
+  if (span) set("window", { data: { ...span } });
+}
+
 let rest = null;
 let pressed = false;
 function atRest(asked) {
@@ -208,9 +220,6 @@ function listen() {
     else if (asked) act(asked);
     // Plotly lays a sheet over the page while a button is down, so there is no dblclick; but it counts the clicks.
     if (event.detail === 2 && event.target.closest?.(".nsewdrag")) act({ kind: "preset", name: "fit" });
-    const span = document.getElementById("span");
-    const inside = event.target.closest?.("#span, [data-radix-popper-content-wrapper]") || !event.target.isConnected;
-    if (span?.open && !inside) span.open = false;
   });
   document.addEventListener("pointerdown", () => (pressed = true), { capture: true });
   for (const end of ["pointerup", "pointercancel"]) {

@@ -11,7 +11,7 @@ import { candleAt, chartOf, scaleOf, stageOf, stages, tickerOf, watch } from "./
 import * as zones from "./zones.mjs";
 
 // What can wait until the charts are there.
-const LATE = ["lists", "menu", "picture", "reader", "reorder", "share", "sources", "walk"];
+const LATE = ["lists", "mend", "menu", "picture", "reader", "reorder", "share", "sources", "walk"];
 // A second click within this time means the range, not the candle.
 const DOUBLE_MS = 500;
 
@@ -24,6 +24,7 @@ let paintZone = () => {};
 // The candle of the address, until its chart is drawn; then what the reader shows.
 let open = null;
 let clicked_ms = 0;
+// Plotly tells of both clicks of a double one, a little before or after the browser does.
 let doubled_ms = 0;
 
 /** The zone in which times are told. */
@@ -62,6 +63,11 @@ export function install(given) {
   open = place.parse(window.location.search, orders());
   watch(meet);
   point();
+  const bar = document.querySelector(".bar");
+  // What stays below the bar has to know how many rows it takes.
+  new ResizeObserver(() => {
+    document.documentElement.style.setProperty("--bar", `${bar.offsetHeight}px`);
+  }).observe(bar);
   const idle = window.requestIdleCallback ?? ((act) => setTimeout(act, 200));
   idle(() => load(), { timeout: 1_500 });
 }
@@ -108,7 +114,7 @@ function drawn(stage) {
 }
 
 function reopen(stage) {
-  if (open && late && open.ticker === tickerOf(stage) && chartOf(stage)) {
+  if (open && reader && open.ticker === tickerOf(stage) && chartOf(stage)) {
     reader.open(open.ticker, open.start_ms, { order: open.order, takeFocus: false });
   }
 }
@@ -118,15 +124,13 @@ function click(stage, event) {
   const point = event.points?.find((each) => each.curveNumber === 0);
   const at = point?.pointIndex ?? point?.pointNumber;
   if (!chart || at === undefined || !(at in chart.data[0].x)) return;
-  // Plotly tells of both clicks of a double one, before or after the browser does.
-  if (Date.now() - doubled_ms < DOUBLE_MS) return;
   clicked_ms = Date.now();
   void read(tickerOf(stage), chart.data[0].x[at]);
 }
 
 async function read(ticker, start_ms) {
-  await load();
-  reader.open(ticker, start_ms);
+  if (!reader) await load();
+  if (Date.now() - doubled_ms > DOUBLE_MS) reader.open(ticker, start_ms);
 }
 
 function load() {
@@ -136,7 +140,7 @@ function load() {
 
 async function begin() {
   const modules = await Promise.all(LATE.map((name) => import(`./${name}.mjs`)));
-  const { lists, menu, picture, reader: reading, reorder, share, sources, walk } = Object.fromEntries(
+  const { lists, mend, menu, picture, reader: reading, reorder, share, sources, walk } = Object.fromEntries(
     modules.map((each, nth) => [LATE[nth], each]),
   );
   const desk = {
@@ -156,6 +160,7 @@ async function begin() {
     },
   };
   reader = new reading.Reader({ ...desk, placed: settle });
+  mend.keep(document.querySelector(".bar"));
   menu.listen();
   lists.install(desk);
   reorder.install(desk);
@@ -172,9 +177,20 @@ async function begin() {
   });
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && !event.defaultPrevented && reader.place) reader.close();
+    if (event.altKey || event.ctrlKey || event.metaKey || event.target.closest?.("input, select, textarea")) return;
+    if (event.key === "f") enlarge();
+    if (event.key !== "/") return;
+    event.preventDefault();
+    document.getElementById("tickers").click();
   });
   // Its charts may have been drawn before it was there.
   for (const stage of stages()) reopen(stage);
+}
+
+/** The chart that has the focus, or else is pointed at, becomes large, or small again. */
+function enlarge() {
+  const card = document.activeElement?.closest(".card[data-ticker]") ?? document.querySelector(".card[data-ticker]:hover");
+  if (card) page.act({ kind: "focus", ticker: card.dataset.ticker });
 }
 
 /** The reader shows this now; null when it is closed. */

@@ -29,7 +29,7 @@ function fill(root, desk, said = "") {
   const isKept = view.list && watchlist.isKept(lists, view.list, view.tickers);
   const count = view.tickers.length;
   root.replaceChildren(
-    make("h3", { textContent: "Watchlists" }),
+    make("h2", { textContent: "Watchlists" }),
     lists.length
       ? make("ul", { className: "lists" }, lists.map((each) => row(each, root, desk)))
       : make("p", { className: "quiet", textContent: "None yet. They are kept in this browser; the address holds the one that is shown." }),

@@ -225,11 +225,12 @@ function listen() {
   for (const end of ["pointerup", "pointercancel"]) {
     document.addEventListener(end, () => (pressed = false), { capture: true });
   }
-  // Where several charts scroll past, the wheel scrolls the page; with Ctrl, or on a chart alone, it zooms.
+  // Where several charts scroll past, the wheel scrolls the page; with Ctrl, or on a chart alone or large, it zooms.
   document.addEventListener(
     "wheel",
     (event) => {
-      const scrolls = !event.ctrlKey && !document.querySelector(".grid-1");
+      const isLarge = document.querySelector(".grid-1") || event.target.closest?.("[data-large]");
+      const scrolls = !event.ctrlKey && !isLarge;
       if (scrolls && event.target.closest?.(".graph")) event.stopPropagation();
     },
     { capture: true, passive: true },

@@ -259,7 +259,7 @@ export class Reader {
         make("span", {
           className: "effect",
           title: "What the average of this candle would lose without this text",
-          textContent: this.#candle?.count > 1 ? `${signed(effect)} on avg` : "all of it",
+          textContent: this.#candle?.count > 1 ? `avg ${signed(effect)}` : "all of it",
         })),
       make("p", { className: "text", dir: "auto" },
         item.text ? pieces(item.text).map((piece) => (piece.address ? link(piece.address, piece.text) : piece.text)) :

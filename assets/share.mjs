@@ -52,11 +52,11 @@ function fill(root, desk) {
       forms.map(([form, name]) => make("a", { className: "act", href: exportOf(held, range, table, form), download: "", textContent: name })));
   const pictures = stages().filter(chartOf).map((stage) => stage.closest(".card").dataset.ticker);
   root.replaceChildren(
-    make("h3", { textContent: "This view, with its times as they are now" }),
+    make("h2", { textContent: "This view, at these times" }),
     make("div", { className: "line" }, field, copy),
     ...(range && held.tickers.length
       ? [
-          make("h3", { textContent: "What is in view" }),
+          make("h2", { textContent: "What is in view" }),
           links("Candles", "buckets", CANDLES),
           links("Texts", "scores", TEXTS),
           make("div", { className: "files" }, make("span", { textContent: "Picture" }),

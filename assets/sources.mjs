@@ -17,7 +17,7 @@ async function show(root) {
   const told = await ask();
   const opened = document.getElementById("health");
   if (!opened.open) return;
-  root.replaceChildren(make("h3", { textContent: "Sources" }), ...contents(told));
+  root.replaceChildren(make("h2", { textContent: "Sources" }), ...contents(told));
   timer = setTimeout(() => show(root), EVERY_MS);
 }
 

@@ -1,5 +1,6 @@
 // What users ask for by a click, a key or a drag, outside the controls of the bar: small objects {kind, ...}.
 
+import * as arrangement from "./arrangement.mjs";
 import * as view from "./view.mjs";
 
 /** The action of a button, from its data attributes; null when it is no such button. */
@@ -11,7 +12,7 @@ export function fromButton(button) {
   if (action === "coarser") return { kind: "coarser", name: resolution };
   if (action === "preset") return { kind: "preset", name: preset };
   if (action === "range") return { kind: "offer", start_ms: Number(start), end_ms: Number(end) };
-  return null;
+  return arrangement.fromButton(button);
 }
 
 /**
@@ -51,11 +52,11 @@ export function apply(held, action, table, known) {
     case "range":
       return view.withRange(held, action.start_ms, action.end_ms);
     default:
-      return held;
+      return arrangement.apply(held, action);
   }
 }
 
 function isTyping(event) {
-  if (event["target.tagName"] === "TEXTAREA") return true;
+  if (["TEXTAREA", "SELECT"].includes(event["target.tagName"])) return true;
   return event["target.tagName"] === "INPUT" && event["target.type"] !== "radio";
 }

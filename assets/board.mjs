@@ -45,7 +45,7 @@ export class Board {
 
   /**
    * `page` is what this needs of the page: cardOf, chartOf(ticker), look(), place(ticker, figure), askServer(tickers),
-   * isBusy(), told(window), readOut(ticker), ranged(start_ms, end_ms) for a range that the user's hand chose.
+   * isBusy(), told(window), readOut(ticker), drew(chart), ranged(start_ms, end_ms) for a range that the user's hand chose.
    */
   constructor(page, table, blanks, cache) {
     this.#page = page;
@@ -310,6 +310,7 @@ export class Board {
     if (changed !== "newest" || !painter.tick(chart, figure)) void painter.swap(window.Plotly, chart, figure);
     this.#drawn.set(ticker, { chart, print, figure, stamps });
     this.#page.strip(ticker, this.#window, figure.layout.meta.open_bucket_ms);
+    this.#page.drew(chart);
     this.#readOut(ticker);
   }
 

@@ -7,6 +7,7 @@ import { Board } from "./board.mjs";
 import { Cache } from "./cache.mjs";
 import * as chart from "./chart.mjs";
 import * as clock from "./clock.mjs";
+import * as desk from "./desk.mjs";
 import { Live } from "./live.mjs";
 import * as offline from "./offline.mjs";
 import * as painter from "./painter.mjs";
@@ -14,6 +15,7 @@ import { Loader } from "./preload.mjs";
 import * as shelves from "./shelf.mjs";
 import * as theme from "./theme.mjs";
 import * as view from "./view.mjs";
+import { dateText, momentOf, spanText, timeText } from "./zone.mjs";
 
 // Long enough for the next turn of a wheel or the next short drag, so that only where the user comes to rest is asked
 // for.
@@ -41,6 +43,7 @@ const dash = {
 
     if (!held) {
       const first = view.parse(window.location.search, table, known);
+      desk.install({ act: ask, refill });
       look(first, known);
       afterPaint("remember", remember);
       return shown(first, null, cards, known, asIs());
@@ -52,7 +55,7 @@ const dash = {
     else if (by("range.value") && range) next = view.withPreset(held, range, table, known);
     else if (by("action.data") && asked) next = action.apply(held, asked, table, known);
     else if (by("apply.n_clicks") || by("from-time.n_submit") || by("to-time.n_submit")) {
-      const [start_ms, end_ms] = [view.momentOf(fromDate, fromTime), view.momentOf(toDate, toTime)];
+      const [start_ms, end_ms] = [momentOf(fromDate, fromTime, desk.zoneNow()), momentOf(toDate, toTime, desk.zoneNow())];
       if (start_ms === null || end_ms === null || start_ms >= end_ms) {
         const children = "From and to: dates, times as HH:MM, and from before to.";
         set("notice", { children });
@@ -61,18 +64,19 @@ const dash = {
       document.getElementById("span")?.removeAttribute("open");
       next = view.withRange(held, start_ms, end_ms);
     }
-    look(next, known);
+    look(next, known, by("url.search") ? search : null);
     if (view.same(next, held)) return by("known.data") ? nothing.with(1, view.options(held, known)) : nothing;
-    return shown(next, held, cards, known, by("url.search") ? asIs() : view.format(next));
+    return shown(next, held, cards, known, by("url.search") ? asIs() : desk.placed(view.format(next)));
   },
 
   fill_span(span) {
     if (!span) return Array(5).fill(asIs());
-    const [from, to] = [span.start_ms, span.end_ms].map((each_ms) => new Date(each_ms).toISOString());
-    const text = `${from.slice(0, 10)} ${from.slice(11, 16)} – ${to.slice(0, 10)} ${to.slice(11, 16)} UTC`;
+    const zone = desk.zoneNow();
+    const text = spanText(span.start_ms, span.end_ms, zone, { inFull: true });
     // Fields the user is filling in are left alone.
     if (document.getElementById("span")?.open) return [text, ...Array(4).fill(asIs())];
-    return [text, from.slice(0, 10), from.slice(11, 16), to.slice(0, 10), to.slice(11, 16)];
+    const fields = [span.start_ms, span.end_ms].flatMap((each_ms) => [dateText(each_ms, zone), timeText(each_ms, zone)]);
+    return [text, ...fields];
   },
 
   press(event) {
@@ -99,9 +103,10 @@ const dash = {
 };
 
 /** A view is looked at: the stream has to hear of it before the charts do, so that nothing falls in between. */
-function look(next, known) {
+function look(next, known, search = null) {
   live.look(next, known);
   board.show(next, known);
+  desk.follow(next, search);
 }
 
 /** Goes to a view: its charts are drawn and on the screen before Dash hears of it, for that takes it a while. */
@@ -158,8 +163,14 @@ function keptCard(cards, ticker) {
 function newCard(ticker, at) {
   const card = filled(table.card, { [table.ticker_place]: ticker });
   const figure = at < FIRST_CHARTS ? board.figureOf(ticker) : null;
-  if (figure) card.props.children.find(({ props }) => props.className === "plot").props.children = canvas(ticker, figure);
+  if (figure) plotOf(card).props.children = canvas(ticker, figure);
   return card;
+}
+
+/** The place for the chart in a card. */
+function plotOf(card) {
+  const stage = card.props.children.find(({ props }) => props.className === "stage");
+  return stage.props.children.find(({ props }) => props.className === "plot");
 }
 
 /** The chart of a ticker as a component, over its skeleton. */
@@ -213,6 +224,11 @@ function act(asked) {
 function ask(asked) {
   if (board.view) go(action.apply(board.view, asked, table, board.known));
   else act(asked);
+}
+
+/** Tells the range in view once more, on other clocks. */
+function refill() {
+  if (spanTold) set("window", { data: { ...spanTold } });
 }
 
 let rest = null;
@@ -289,11 +305,14 @@ const page = {
 
   readOut,
 
+  drew: desk.drew,
+
   /** The chart has been drawn for the first time: its events are heard here, and by Dash no more. */
   hear(plot) {
     // Dash would write the range into its own copy of the figure with each of them, and draw from that one day.
     plot.removeAllListeners("plotly_relayout");
     plot.on("plotly_relayout", (changes) => {
+      desk.drew(plot);
       if ("xaxis.range" in changes) return; // drawn by the board, not by hand
       const range = chart.rangeOf(changes);
       if (!range) return;
@@ -361,19 +380,17 @@ function listen() {
     else if (asked) ask(asked);
     // Plotly lays a sheet over the page while a button is down, so there is no dblclick; but it counts the clicks.
     if (event.detail === 2 && event.target.closest?.(".nsewdrag")) ask({ kind: "preset", name: "fit" });
-    const span = document.getElementById("span");
-    const inside = event.target.closest?.("#span, [data-radix-popper-content-wrapper]") || !event.target.isConnected;
-    if (span?.open && !inside) span.open = false;
   });
   document.addEventListener("pointerdown", () => (pressed = true), { capture: true });
   for (const end of ["pointerup", "pointercancel"]) {
     document.addEventListener(end, () => (pressed = false), { capture: true });
   }
-  // Where several charts scroll past, the wheel scrolls the page; with Ctrl, or on a chart alone, it zooms.
+  // Where several charts scroll past, the wheel scrolls the page; with Ctrl, or on a chart alone or large, it zooms.
   document.addEventListener(
     "wheel",
     (event) => {
-      const scrolls = !event.ctrlKey && !document.querySelector(".grid-1");
+      const isLarge = document.querySelector(".grid-1") || event.target.closest?.("[data-large]");
+      const scrolls = !event.ctrlKey && !isLarge;
       if (scrolls && event.target.closest?.(".graph")) event.stopPropagation();
     },
     { capture: true, passive: true },

@@ -8,11 +8,13 @@
 // it with Plotly's own drawing when the page starts; where that fails, Plotly draws, and everything goes on, slower.
 
 import { moment, scaleOf } from "./candles.mjs";
+import { WEIGHTS, weightOf } from "./evidence.mjs";
 
 const SVG = "http://www.w3.org/2000/svg";
 // The names that figure.py gives its traces beside the candles.
 const NAMED = ["count", "average", "flat", "width"];
 const CANDLES = 0;
+const COUNT = 1; // of customdata, as in figure.py
 const LEVEL = 1; // among the shapes
 // One screen to each side is drawn, so that a drag never meets what is not.
 const SCREENS = 1;
@@ -110,7 +112,7 @@ export function tick(chart, figure) {
   for (const [plotinfo, type] of [[xy, "candlestick"], [xy, "scatter"], [xy2, "bar"]]) {
     const cds = chart.calcdata.filter(([{ trace }]) => trace.type === type);
     const layer = plotinfo.plot.node().querySelector(`:scope > .${LAYERS[type]}`);
-    if (layer) PAINT[type](plotinfo, cds, layer);
+    if (layer) PAINT[type](plotinfo, cds, layer, chart._fullData[CANDLES]);
   }
   return true;
 }
@@ -140,7 +142,7 @@ function exchange(module) {
       for (const left of layer.node().querySelectorAll(":scope > g.painted")) left.remove();
       return plot(chart, plotinfo, cds, layer, ...more);
     }
-    return PAINT[name](plotinfo, cds, layer.node());
+    return PAINT[name](plotinfo, cds, layer.node(), chart._fullData[CANDLES]);
   };
   module.style = (chart, ...more) => {
     if (!isOn || !isOurs(chart)) style(chart, ...more);
@@ -218,11 +220,13 @@ function paintCandles({ xaxis, yaxis }, cds, layer) {
   cds.forEach((points, nth) => {
     const [{ t, trace }] = points;
     const group = groupAt(layer, nth, "trace boxes");
-    const outlines = t.empty ? { rising: "", falling: "" } : outlinesOf(points, xaxis, yaxis, group);
-    for (const [tone, side] of [["rising", trace.increasing], ["falling", trace.decreasing]]) {
-      const path = pathAt(group, tone === "rising" ? 0 : 1, `box ${tone}`);
-      stroke(path, side.line.color, side.line.width, side.fillcolor);
-      path.setAttribute("d", outlines[tone] || "M0,0");
+    const outlines = t.empty ? NO_OUTLINES : outlinesOf(points, xaxis, yaxis, group);
+    for (const [at, [tone, side]] of [["rising", trace.increasing], ["falling", trace.decreasing]].entries()) {
+      for (const [weight, { name, opacity }] of WEIGHTS.entries()) {
+        const path = pathAt(group, at * WEIGHTS.length + weight, `box ${tone} ${name}`);
+        stroke(path, side.line.color, side.line.width, side.fillcolor, opacity);
+        path.setAttribute("d", outlines[tone][weight] || "M0,0");
+      }
     }
   });
 }
@@ -233,13 +237,15 @@ function outlinesOf(points, xaxis, yaxis, group) {
   const x = (at_ms) => round(xaxis._b + xaxis._m * at_ms);
   const y = (score) => round(yaxis._b + yaxis._m * score);
   const [first, stop] = onScreen(points.length, (at) => x(points[at].pos), xaxis._length);
-  const made = { rising: [], falling: [] };
+  const { customdata } = points[0].trace;
+  const made = { rising: WEIGHTS.map(() => []), falling: WEIGHTS.map(() => []) };
   const isThin = 2 * half_ms * xaxis._m < 1;
-  const columns = isThin ? columnsOf(points, first, stop, x) : null;
+  const columns = isThin ? columnsOf(points, customdata, first, stop, x) : null;
   for (const each of columns ?? points.slice(first, stop)) {
     if (each.empty) continue;
     const [top, bottom, high, low] = [y(each.q3), y(each.q1), y(each.max), y(each.min)];
-    const outline = made[each.dir === "increasing" ? "rising" : "falling"];
+    const tone = each.dir === "increasing" ? "rising" : "falling";
+    const outline = made[tone][weightOf(each.count ?? customdata?.[each.i]?.[COUNT] ?? 0)];
     const middle = each.pos + shift_ms;
     const centre = x(middle);
     if (isThin) outline.push(`M${centre},${high}V${low}`);
@@ -250,11 +256,14 @@ function outlinesOf(points, xaxis, yaxis, group) {
   }
   group.dataset.first = points[first]?.pos ?? NaN;
   group.dataset.last = points[stop - 1]?.pos ?? NaN;
-  return { rising: made.rising.join(""), falling: made.falling.join("") };
+  const joined = (outlines) => outlines.map((each) => each.join(""));
+  return { rising: joined(made.rising), falling: joined(made.falling) };
 }
 
+const NO_OUTLINES = { rising: [], falling: [] };
+
 /** Candles that share a column of pixels as one each: they open with the first and close with the last. */
-function columnsOf(points, first, stop, x) {
+function columnsOf(points, customdata, first, stop, x) {
   const made = [];
   let column = NaN;
   for (let at = first; at < stop; at += 1) {
@@ -263,9 +272,12 @@ function columnsOf(points, first, stop, x) {
     const next = Math.floor(x(point.pos));
     const open = point.dir === "increasing" ? point.q1 : point.q3;
     const close = point.med;
-    if (next !== column) made.push({ pos: point.pos, open, min: point.min, max: point.max, close, dir: point.dir });
+    const count = customdata?.[point.i]?.[COUNT] ?? 0;
+    const { pos, min, max, dir } = point;
+    if (next !== column) made.push({ pos, open, min, max, close, dir, count });
     else {
       const held = made.at(-1);
+      held.count += count;
       held.min = Math.min(held.min, point.min);
       held.max = Math.max(held.max, point.max);
       held.close = close;
@@ -302,17 +314,21 @@ function paintCounts({ xaxis, yaxis }, cds, layer) {
   });
 }
 
-function paintLines({ xaxis, yaxis }, cds, layer) {
+function paintLines({ xaxis, yaxis }, cds, layer, candles) {
   keep(layer, cds.length);
   cds.forEach(([{ trace }], nth) => {
-    const path = pathAt(groupAt(layer, nth, "trace scatter"), 0, trace.mode === "lines" ? "js-line" : "ticks");
+    const group = groupAt(layer, nth, "trace scatter");
     const x = (start_ms) => round(xaxis._b + xaxis._m * (start_ms + trace.xperiod / 2));
     const y = (score) => round(yaxis._b + yaxis._m * score);
     const [first, stop] = onScreen(trace.x.length, (at) => x(trace.x[at]), xaxis._length, 1);
-    const { color, width } = trace.mode === "lines" ? trace.line : trace.marker.line;
-    stroke(path, color, width, "none");
-    const outline = trace.mode === "lines" ? lineOf(trace, first, stop, x, y) : ticksOf(trace, first, stop, x, y);
-    path.setAttribute("d", outline || "M0,0");
+    const isLine = trace.mode === "lines";
+    const outlines = isLine ? [lineOf(trace, first, stop, x, y)] : ticksOf(trace, first, stop, x, y, candles);
+    const { color, width } = isLine ? trace.line : trace.marker.line;
+    for (const [at, outline] of outlines.entries()) {
+      const path = pathAt(group, at, isLine ? "js-line" : `ticks ${WEIGHTS[at].name}`);
+      stroke(path, color, width, "none", isLine ? 1 : WEIGHTS[at].opacity);
+      path.setAttribute("d", outline || "M0,0");
+    }
   });
 }
 
@@ -329,18 +345,22 @@ function lineOf(trace, first, stop, x, y) {
   return outline.join("");
 }
 
-function ticksOf(trace, first, stop, x, y) {
+/** The ticks of candles that never moved, by weight; `candles` are all, in the order of time as the ticks are. */
+function ticksOf(trace, first, stop, x, y, candles) {
   const radius = round((trace.marker.size / 2) * TICK_RADII);
-  const outline = [];
+  const outlines = WEIGHTS.map(() => []);
+  let candle = 0;
   let [column, line] = [NaN, NaN];
   for (let at = first; at < stop; at += 1) {
     if (trace.y[at] === null) continue;
     const [centre, middle] = [x(trace.x[at]), y(trace.y[at])];
     if (Math.round(centre) === column && middle === line) continue;
     [column, line] = [Math.round(centre), middle];
-    outline.push(`M${round(centre + radius)},${middle}H${round(centre - radius)}`);
+    while (candles.x[candle] < trace.x[at]) candle += 1;
+    const weight = weightOf(candles.customdata?.[candle]?.[COUNT] ?? 0);
+    outlines[weight].push(`M${round(centre + radius)},${middle}H${round(centre - radius)}`);
   }
-  return outline.join("");
+  return outlines.map((each) => each.join(""));
 }
 
 /** From and to which point, out of ascending ones, something is drawn; `more` to each side. */
@@ -380,8 +400,8 @@ function pathAt(group, nth, names) {
   return path;
 }
 
-function stroke(path, colour, width_px, fill) {
-  Object.assign(path.style, { stroke: colour, strokeWidth: `${width_px}px`, fill });
+function stroke(path, colour, width_px, fill, opacity) {
+  Object.assign(path.style, { stroke: colour, strokeWidth: `${width_px}px`, fill, opacity });
 }
 
 const round = (number) => Math.round(number * 100) / 100;

@@ -2,7 +2,9 @@
 //
 // A view is {tickers, resolution, range, start, end}; `range` is the name of a preset, or "custom" with start and end in
 // ISO-8601 and UTC. `table` is what layout.table() in Python sends with the page, `known` the rows [ticker, count,
-// first_ms, last_ms] of what the store holds.
+// first_ms, last_ms] of what the store holds. How the charts are arranged is arrangement.mjs.
+
+import * as arrangement from "./arrangement.mjs";
 
 const CUSTOM = "custom";
 // The years 1 to 9999, as in model/time.py.
@@ -21,6 +23,7 @@ export function parse(search, table, known) {
     range: asked.get("range") || table.default_preset,
     start: null,
     end: null,
+    ...arrangement.parse(asked),
   };
   const [start, end] = [asked.get("start"), asked.get("end")];
   if (!start && !end) return view;
@@ -33,7 +36,7 @@ export function format(view) {
   const parts = [`tickers=${view.tickers.map(encode).join(",")}`, `resolution=${encode(view.resolution)}`];
   if (view.range === CUSTOM) parts.push(`start=${encode(view.start)}`, `end=${encode(view.end)}`);
   else parts.push(`range=${encode(view.range)}`);
-  return `?${parts.join("&")}`;
+  return `?${[...parts, ...arrangement.format(view)].join("&")}`;
 }
 
 export function same(a, b) {
@@ -143,15 +146,6 @@ function strictly_ms(text) {
 /** ISO-8601 in UTC with Z, to the second. */
 export function iso(moment_ms) {
   return new Date(Math.round(moment_ms / 1000) * 1000).toISOString().replace(".000Z", "Z");
-}
-
-/** The moment of a date (YYYY-MM-DD) and a time of day (HH:MM or HH:MM:SS) in UTC, or null. */
-export function momentOf(date, time) {
-  const day = /^(\d{4}-\d\d-\d\d)/.exec(date ?? "");
-  const clock = /^(\d{1,2}):(\d\d)(?::(\d\d))?$/.exec((time ?? "").trim() || "00:00");
-  if (!day || !clock) return null;
-  const moment_ms = Date.parse(`${day[1]}T${clock[1].padStart(2, "0")}:${clock[2]}:${clock[3] ?? "00"}Z`);
-  return Number.isNaN(moment_ms) ? null : moment_ms;
 }
 
 /** The options of the ticker field: all known ones, and chosen ones that are not. */

@@ -105,8 +105,8 @@ def _layout(
             "type": "date",
             "range": [_moment(window.start_us), _moment(window.end_us)],
             "anchor": "y2",
-            "tickformatstops": _TICKS,
-            "tickangle": 0,
+            # The page writes the labels itself, on the clocks the user reads (assets/axis.mjs).
+            "showticklabels": False,
             "rangeslider": {"visible": False},
         },
         "yaxis": {
@@ -124,7 +124,6 @@ def _layout(
             "side": "right",
             "nticks": 3,
             "tickformat": "~s",
-            "showspikes": False,
             "showgrid": False,
         },
         "shapes": [
@@ -133,14 +132,13 @@ def _layout(
             _band(open_us, resolution, palette.open_bucket),
         ],
         "annotations": [{**_tag(close, colour, palette.panel), "opacity": shown}],
-        "margin": {"l": 6, "r": 50, "t": 6, "b": 34, "pad": 0},
+        "margin": {"l": 6, "r": 50, "t": 6, "b": 24, "pad": 0},
         "showlegend": False,
         # A finger that drags scrolls the page; there are buttons for the rest.
         "dragmode": False if look.touch else "pan",
         "hovermode": "x",
         "hoversubplots": "axis",
         "hoverdistance": 24,
-        "spikedistance": -1,
         "boxgap": 1 - CANDLE_FILL,
         # The user's pan and zoom outlive new data; a range the server chose anew replaces them.
         "uirevision": "keep",
@@ -166,15 +164,6 @@ def sources_text(sources: list[str]) -> str:
     """The sources in one line; many are counted."""
     shown = ", ".join(sources[:SOURCES_SHOWN])
     return shown if len(sources) <= SOURCES_SHOWN else f"{shown} and {len(sources) - SOURCES_SHOWN} more"
-
-
-# The date stands under the first tick and where a day begins; the year is in the bar, with the range.
-_TICKS = [
-    {"dtickrange": [None, 86_400_000 - 1], "value": "%H:%M\n%-d %b"},
-    {"dtickrange": [86_400_000, "M1"], "value": "%-d %b"},
-    {"dtickrange": ["M1", "M12"], "value": "%b\n%Y"},
-    {"dtickrange": ["M12", None], "value": "%Y"},
-]
 
 
 def _traces(series: Series) -> list[dict[str, Any]]:

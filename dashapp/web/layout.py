@@ -16,7 +16,9 @@ from plotly.utils import PlotlyJSONEncoder
 from dashapp.errors import TickertoneError
 from dashapp.model.resolution import RESOLUTIONS, Resolution, end_us
 from dashapp.model.time import EpochUs, to_datetime
+from dashapp.web.bar import bar
 from dashapp.web.figure import blanks
+from dashapp.web.parts import button, label, skeleton
 from dashapp.web.theme import css_variables
 from dashapp.web.view import (
     COMFORTABLE_CANDLES,
@@ -35,8 +37,6 @@ PULSE_MS = 2_000
 # A page opened without tickers shows the ones most written about: as many as a laptop's screen holds without scrolling.
 DEFAULT_TICKERS = 4
 STRETCHES_OFFERED = 4
-FEED_TITLE = "How the charts are kept up to date, and how long ago the server was heard of"
-DATE_FORMAT = "YYYY-MM-DD"
 
 # Stands for the ticker in the card the browser makes copies of.
 TICKER_PLACE = "\u0000ticker\u0000"
@@ -47,9 +47,11 @@ PLACES = {name: f"\u0000{name}\u0000" for name in ("resolution", "start", "end",
 # Of the chunks that browsers keep: another number, and none that was kept before is read again.
 CHUNK_FORM = 1
 
+# What the first chart needs; assets/desk.mjs fetches the rest once there is one.
 MODULES = (
-    "main", "action", "average", "board", "cache", "candles", "chart", "chunks", "clock", "live", "offline", "painter",
-    "preload", "shelf", "stream", "theme", "view",
+    "main", "action", "arrangement", "average", "axis", "board", "cache", "candles", "chart", "chunks", "clock",
+    "crosshair", "desk", "element", "evidence", "link", "live", "offline", "painter", "place", "preload", "shade",
+    "shelf", "stage", "stream", "theme", "ticks", "view", "watchlist", "zone", "zones",
 )  # fmt: skip
 
 # What the page will want before its first candle, and would else ask for one after the other.
@@ -120,9 +122,11 @@ def page(*, simulated: bool) -> html.Div:
             dcc.Store(id="action"),
             dcc.Store(id="asked"),
             EventListener(id="keys", events=[{"event": "keydown", "props": _KEY_PROPS}]),
-            _header(simulated=simulated),
+            bar(simulated=simulated),
             html.Div(id="notice", className="notice", role="status"),
             html.Main(id="grid", className="grid", children=[_first_skeleton()]),
+            html.Aside(id="reader", className="reader", hidden=True, **label("Texts of a candle")),
+            html.Div(id="said", className="said", role="status"),
         ],
     )
 
@@ -154,8 +158,17 @@ def table() -> dict[str, Any]:
 def card(ticker: str) -> html.Article:
     """The place of one ticker's chart, with a skeleton until there is one."""
     named: dict[str, Any] = {"data-ticker": ticker}
-    figure: dict[str, Any] = {"role": "figure", "aria-label": f"Sentiment candles of {ticker}"}
+    # A widget of its own, not a picture: its arrow keys walk candles, which a screen reader has to let through.
+    widget: dict[str, Any] = {
+        "role": "application",
+        "aria-roledescription": "chart",
+        "aria-label": f"Sentiment candles of {ticker}. Arrow keys walk candles, Enter opens their texts.",
+        "tabIndex": 0,
+    }
+    hidden: dict[str, Any] = {"aria-hidden": "true"}
     return html.Article(
+        # By its id React knows a card again, and moves it with its chart where the order changes.
+        id={"type": "card", "ticker": ticker},
         className="card",
         children=[
             html.Header(
@@ -163,10 +176,25 @@ def card(ticker: str) -> html.Article:
                 children=[
                     html.H2(ticker),
                     html.Div(id={"type": "readout", "ticker": ticker}, className="readout"),
-                    _button("×", "remove", title=f"Remove {ticker}", ticker=ticker),
+                    html.Div(
+                        className="tools",
+                        children=[
+                            button(None, "move", title=f"Move {ticker}: drag, or arrow keys", ticker=ticker),
+                            button(None, "picture", title=f"Picture of {ticker} (PNG)", ticker=ticker),
+                            button(None, "focus", title=f"{ticker} large, the others small (key f)", ticker=ticker),
+                            button(None, "remove", title=f"Remove {ticker}", ticker=ticker),
+                        ],
+                    ),
                 ],
             ),
-            html.Div(id={"type": "plot", "ticker": ticker}, className="plot", children=[_skeleton()], **figure),
+            html.Div(
+                className="stage",
+                children=[
+                    html.Div(id={"type": "plot", "ticker": ticker}, className="plot", children=[skeleton()]),
+                    html.Div(className="overlay", **hidden),  # filled by assets/axis.mjs and crosshair.mjs
+                ],
+                **widget,
+            ),
             html.Div(id={"type": "strip", "ticker": ticker}, className="strip"),
         ],
         **named,
@@ -198,7 +226,7 @@ def canvas(ticker: str, figure: dict[str, Any] | None) -> list[Any]:
         clear_on_unhover=True,
         responsive=True,
     )
-    return [_skeleton(), chart]
+    return [skeleton(), chart]
 
 
 def cut_note(since: str, resolution: str, coarser: str) -> html.Div:
@@ -208,7 +236,7 @@ def cut_note(since: str, resolution: str, coarser: str) -> html.Div:
         role="status",
         children=[
             html.Span(f"At {resolution} only the newest part of this range is shown, from {since} UTC."),
-            _button(f"Show all of it at {coarser}", "coarser", resolution=coarser),
+            button(f"Show all of it at {coarser}", "coarser", resolution=coarser),
         ],
     )
 
@@ -227,7 +255,7 @@ def empty_note(
             html.Div(
                 className="offers",
                 children=[
-                    _button(
+                    button(
                         [html.Span(_days_text(start, stop)), html.Span(_count_text(count), className="quiet")],
                         "range",
                         start=start // 1_000,
@@ -236,7 +264,7 @@ def empty_note(
                     for start, stop, count in stretches
                 ],
             ),
-            _button(f"The newest at {resolution.name}", "preset", preset=DEFAULT_PRESET.name),
+            button(f"The newest at {resolution.name}", "preset", preset=DEFAULT_PRESET.name),
         ],
     )
 
@@ -277,100 +305,10 @@ def offered(stretches: list[tuple[EpochUs, EpochUs, int]], window: Window) -> li
 _KEY_PROPS = ["key", "altKey", "ctrlKey", "metaKey", "repeat", "target.tagName", "target.type"]
 
 
-def _header(*, simulated: bool) -> html.Header:
-    resolutions = [
-        (each.name, each.name, f"{each.name} candles (key {key})") for key, each in enumerate(RESOLUTIONS, 1)
-    ]
-    ranges = [(each.name, each.label, each.title) for each in PRESETS]
-    return html.Header(
-        className="bar",
-        children=[
-            html.H1("Tickertone"),
-            _simulated_badge() if simulated else None,
-            dcc.Dropdown(
-                id="tickers",
-                className="tickers",
-                multi=True,
-                placeholder="Add tickers",
-                maxHeight=420,
-                labels={"select_all": "All that match", "deselect_all": "None", "search": "Search tickers"},
-            ),
-            html.Div(_segments("resolution", resolutions), role="group", **_label("Resolution")),
-            html.Div(_segments("range", ranges), role="group", **_label("Range")),
-            html.Details(
-                id="span",
-                className="span",
-                children=[
-                    html.Summary(id="span-text", title="From and to, in UTC"),
-                    html.Div(
-                        className="menu",
-                        children=[
-                            _moment("from", "From"),
-                            _moment("to", "To"),
-                            html.P("Times are UTC, as 24-hour HH:MM.", className="quiet"),
-                            html.Button("Show this range", id="apply", className="primary"),
-                        ],
-                    ),
-                ],
-            ),
-            html.Div(
-                className="icons",
-                children=[
-                    html.Span(id="feed", className="feed", title=FEED_TITLE),
-                    _button(None, "average", title="The line of averages (key a)"),
-                    html.Button(id="theme-toggle", className="icon", title="Light or dark", **_label("Light or dark")),
-                ],
-            ),
-        ],
-    )
-
-
-def _simulated_badge() -> html.Span:
-    why = "These scores come from a simulated feed, not from the world."
-    return html.Span("Simulated data", className="badge", title=why)
-
-
-def _segments(name: str, options: list[tuple[str, str, str]]) -> dcc.RadioItems:
-    return dcc.RadioItems(
-        id=name,
-        className="segments",
-        inline=True,
-        options=[{"value": value, "label": label, "title": title} for value, label, title in options],
-    )
-
-
-def _moment(name: str, label: str) -> html.Div:
-    return html.Div(
-        className="moment",
-        children=[
-            html.Label(label, htmlFor=f"{name}-date"),
-            dcc.DatePickerSingle(
-                id=f"{name}-date", display_format=DATE_FORMAT, placeholder=DATE_FORMAT, first_day_of_week=1
-            ),
-            dcc.Input(id=f"{name}-time", className="time", type="text", placeholder="HH:MM", maxLength=8),
-        ],
-    )
-
-
-def _button(children: Any, action: str, *, title: str | None = None, **values: Any) -> html.Button:
-    """A button that the browser turns into an action (assets/action.mjs); `values` are its parameters."""
-    data = {f"data-{name}": value for name, value in {"action": action, **values}.items()}
-    return html.Button(children, title=title, className=f"act act-{action}", **data, **_label(title))
-
-
-def _skeleton() -> html.Div:
-    hidden: dict[str, Any] = {"aria-hidden": "true"}
-    return html.Div(className="skeleton", **hidden)
-
-
 def _first_skeleton() -> html.Article:
-    children = [html.Header(className="card-head"), html.Div(_skeleton(), className="plot")]
+    stage = html.Div(html.Div(skeleton(), className="plot"), className="stage")
+    children = [html.Header(className="card-head"), stage]
     return html.Article(className="card", children=children)
-
-
-def _label(text: str | None) -> dict[str, Any]:
-    """The attribute that names an element to those who cannot see it."""
-    return {"aria-label": text} if text else {}
 
 
 def _days_text(start_us: int, stop_us: int) -> str:

@@ -53,9 +53,9 @@ PALETTES: dict[Theme, Palette] = {
         muted="#5e6675",
         accent="#1f5fd0",
         rising="#1769d2",
-        falling="#c9600a",
+        falling="#b45309",
         flat="#6b7383",
-        average="#39404e",
+        average="#868e9c",
         count="#c5cbd6",
         open_bucket="rgba(31, 95, 208, 0.11)",
         warn="#7a4a00",
@@ -74,7 +74,7 @@ PALETTES: dict[Theme, Palette] = {
         rising="#4c9dff",
         falling="#ff9a3d",
         flat="#98a1b3",
-        average="#c9cfda",
+        average="#7f8899",
         count="#39414f",
         open_bucket="rgba(110, 168, 254, 0.16)",
         warn="#ffcf87",
@@ -121,13 +121,6 @@ def template(theme: Theme) -> dict[str, Any]:
         "ticks": "",
         "zeroline": False,
     }
-    spike = {
-        "showspikes": True,
-        "spikecolor": palette.muted,
-        "spikethickness": -1,  # negative: without the white outline
-        "spikedash": "2px,3px",
-        "spikemode": "across",
-    }
     candle = {
         side: {"line": {"color": colour, "width": 1.25}, "fillcolor": colour}
         for side, colour in (("increasing", palette.rising), ("decreasing", palette.falling))
@@ -143,8 +136,8 @@ def template(theme: Theme) -> dict[str, Any]:
                 "font": {"family": MONO, "size": 11.5, "color": palette.text},
                 "align": "left",
             },
-            "xaxis": {**axis, **spike, "spikesnap": "hovered data"},
-            "yaxis": {**axis, **spike, "spikesnap": "cursor"},
+            "xaxis": axis,
+            "yaxis": axis,
         },
         "data": {
             "candlestick": [{**candle, "whiskerwidth": 0}],

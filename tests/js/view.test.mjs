@@ -149,12 +149,3 @@ test("moments are written to the second", () => {
   assert.equal(view.iso(start + 499), "2014-01-01T00:00:00Z");
   assert.equal(view.iso(start + 500), "2014-01-01T00:00:01Z");
 });
-
-test("a date and a time of day are a moment in UTC, whatever the zone of the machine", () => {
-  assert.equal(view.momentOf("2014-06-01", "9:30"), Date.parse("2014-06-01T09:30:00Z"));
-  assert.equal(view.momentOf("2014-06-01T00:00:00", "23:59:59"), Date.parse("2014-06-01T23:59:59Z"));
-  assert.equal(view.momentOf("2014-06-01", ""), Date.parse("2014-06-01T00:00:00Z"));
-  for (const [date, time] of [[null, "09:30"], ["2014-06-01", "24:30"], ["2014-06-01", "9 am"], ["June", "09:30"]]) {
-    assert.equal(view.momentOf(date, time), null, `${date} ${time}`);
-  }
-});

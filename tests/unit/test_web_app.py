@@ -111,9 +111,20 @@ def test_every_function_that_a_callback_names_is_in_the_browser(app: Dash) -> No
         assert re.search(rf"^  {name}\(", main, re.MULTILINE), f"assets/main.mjs has no {name}"
 
 
-def test_every_module_is_fetched_early() -> None:
-    modules = {path.name for path in ASSETS.glob("*.mjs")}
-    assert {f"{name}.mjs" for name in layout.MODULES} == modules - {"service-worker.mjs", "stream-worker.mjs"}
+def test_every_module_that_the_first_chart_needs_is_fetched_early_and_no_other() -> None:
+    needed, new = set[str](), {"main"}
+    while new:
+        needed |= new
+        texts = [(ASSETS / f"{name}.mjs").read_text("utf-8") for name in new]
+        new = {
+            name for text in texts for name in re.findall(r'^(?:import|}).*"\./([\w-]+)\.mjs";$', text, re.MULTILINE)
+        }
+        new -= needed
+    assert set(layout.MODULES) == needed
+    others = {path.stem for path in ASSETS.glob("*.mjs")} - needed
+    desk = (ASSETS / "desk.mjs").read_text("utf-8")
+    late = set(re.findall(r'"(\w+)"', re.search(r"const LATE = \[(.*?)\]", desk, re.DOTALL)[1]))  # type: ignore[index]
+    assert late < others
 
 
 def test_scripts_on_the_page_need_no_inline_code_but_what_dash_hashes(app: Dash, server: FastAPI) -> None:

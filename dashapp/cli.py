@@ -270,7 +270,7 @@ def roll_up(asked: argparse.Namespace, settings: Settings) -> int:
 def upkeep(asked: argparse.Namespace, settings: Settings) -> int:
     """Compact and vacuum."""
     store = Store(settings)
-    done = maintain(store, vacuum_after_s=settings.vacuum_after_s, now_s=time.time())
+    done = maintain(store, vacuum_after_s=settings.vacuum_after_s, now_us=now_us())
     body = {
         "files_before": done.compacted.files_before,
         "files_after": done.compacted.files_after,
@@ -411,7 +411,7 @@ def run_embedded(asked: argparse.Namespace, settings: Settings) -> int:
     polled = embedded.start_feed(background, settings, now_us)
     stderr.print(f"Live sources: {', '.join(polled) or 'none chosen'}", highlight=False, soft_wrap=True)
     embedded.start_rollup(background, settings)
-    embedded.start_upkeep(background, settings)
+    embedded.start_upkeep(background, settings, now_us)
     return _serve(asked, settings, background)
 
 
@@ -428,7 +428,7 @@ def demo(asked: argparse.Namespace, settings: Settings) -> int:
     background = embedded.Background()
     feed.start(background)
     embedded.start_rollup(background, settings)
-    embedded.start_upkeep(background, settings)
+    embedded.start_upkeep(background, settings, now_us)
     return _serve(asked, settings, background)
 
 

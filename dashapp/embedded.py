@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 
 from dashapp.config import Settings
@@ -63,13 +62,13 @@ def start_rollup(background: Background, settings: Settings) -> None:
     background.every(settings.rollup_every_s, "rollup", lambda: rollup(store))
 
 
-def start_upkeep(background: Background, settings: Settings) -> None:
+def start_upkeep(background: Background, settings: Settings, now_us: Callable[[], EpochUs]) -> None:
     """Compact and vacuum the settings' store again and again."""
     store = Store(settings, create=True)
     background.every(
         settings.upkeep_every_s,
         "upkeep",
-        lambda: maintain(store, vacuum_after_s=settings.vacuum_after_s, now_s=time.time()),
+        lambda: maintain(store, vacuum_after_s=settings.vacuum_after_s, now_us=now_us()),
     )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dashapp.clock import now_us
 from dashapp.errors import StoreDamaged
 from dashapp.rollup.job import rollup
 from dashapp.rollup.upkeep import maintain
@@ -35,7 +36,7 @@ from tests.stores import (
 if TYPE_CHECKING:
     from tests.conftest import Tickertone
 
-LATER_S = time.time() + 10_000
+LATER_US = EpochUs(now_us() + 10_000_000_000)
 
 
 def filled(folder: Path, *, commits: int = 12, days: int = 2) -> Store:
@@ -140,7 +141,7 @@ def test_ingest_and_rollup_go_on_beside_it(tmp_path: Path) -> None:
     with ThreadPoolExecutor(1) as pool:
         ingesting = pool.submit(ingest)
         while not ingesting.done():
-            files_put_together += maintain(store, vacuum_after_s=600, now_s=time.time()).compacted.files_before
+            files_put_together += maintain(store, vacuum_after_s=600, now_us=now_us()).compacted.files_before
     assert ingesting.result() == 180
     assert files_put_together > 8
     fresh = open_store(tmp_path)
@@ -173,10 +174,10 @@ def test_replaced_files_are_deleted_when_they_are_old_and_not_before(tmp_path: P
         rollup(store)
     tables = (store.scores.table, store.buckets.table)
     before = [data_files(table) for table in tables]
-    young = maintain(store, vacuum_after_s=600, now_s=time.time())
+    young = maintain(store, vacuum_after_s=600, now_us=now_us())
     assert young.vacuumed.files == 0
     assert all(held <= data_files(table) for held, table in zip(before, tables, strict=True))
-    old = maintain(store, vacuum_after_s=600, now_s=LATER_S)
+    old = maintain(store, vacuum_after_s=600, now_us=LATER_US)
     assert old.vacuumed.files > 24
     assert old.vacuumed.freed_bytes > 10_000
     for table in tables:
@@ -200,7 +201,7 @@ def test_a_follower_that_slept_through_a_vacuum_is_told_to_begin_anew(tmp_path: 
     store = filled(tmp_path)
     follower = Follower(store, Reader(store, timeout_ms=60_000), timeout_ms=60_000)
     assert follower.commits(0, None, most_rows=10_000) is not None
-    maintain(store, vacuum_after_s=600, now_s=LATER_S)
+    maintain(store, vacuum_after_s=600, now_us=LATER_US)
     assert follower.commits(0, None, most_rows=10_000) is None
 
 

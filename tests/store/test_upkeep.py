@@ -13,6 +13,7 @@ import pytest
 
 from dashapp.clock import now_us
 from dashapp.errors import StoreDamaged
+from dashapp.model.time import EpochUs
 from dashapp.rollup.job import rollup
 from dashapp.rollup.upkeep import maintain
 from dashapp.store import compact as compact_module

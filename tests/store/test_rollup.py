@@ -8,13 +8,14 @@ import re
 import shutil
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dashapp.errors import CommitConflict
+from dashapp.errors import CommitConflict, StoreDamaged
 from dashapp.model.resolution import RESOLUTIONS
 from dashapp.rollup import job
 from dashapp.rollup.job import RollupResult, rollup, rollup_every
@@ -113,6 +114,55 @@ def test_scores_from_several_commits_on_one_date_open_and_close_by_time_not_by_c
     rollup(store)
     (bucket,) = (bucket for key, bucket in without_tail(store).items() if key[2] == "24h")
     assert (bucket["open"], bucket["close"]) == ((100, "b", 2), (900, "y", 4))
+
+
+def test_many_dates_are_folded_only_a_few_ahead_of_what_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "_BATCH_ROWS", 1)
+    store = open_store(tmp_path)
+    append(store, [score(f"i{day}", day * DAY_US, 0) for day in range(30)])
+    begun: list[int] = []
+
+    def counted(*arguments: Any, **options: Any) -> list[Any]:
+        begun.append(1)
+        return []
+
+    monkeypatch.setattr(job, "fold_dates", counted)
+    work = job._Job(store, 0, merge=False)
+    with ThreadPoolExecutor(2) as pool:
+        parts = work._parts(pool, store.duck, store.scores.table.files())
+        for taken, part in enumerate(parts, start=1):
+            assert part.month == "1970-01"
+            assert len(begun) <= taken + job._AHEAD
+    assert taken == len(begun) == 30
+
+
+def test_a_fold_that_fails_in_a_worker_ends_the_rollup_and_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(tmp_path)
+    append(store, SCORES[:60])
+    rollup(store)
+    before = shown_buckets(store)
+    append(store, [score(f"n{day}", day * DAY_US, 0) for day in range(16_000, 16_012)])
+    real = job.fold_dates
+
+    def failing(cursor: Any, files: Any, **options: Any) -> Any:
+        if files[0].partition["date"] == "2013-10-26":
+            raise StoreDamaged("this one")
+        return real(cursor, files, **options)
+
+    with nothing_is_few(), monkeypatch.context() as patch:
+        patch.setattr(job, "fold_dates", failing)
+        patch.setattr(job, "_BATCH_ROWS", 1)
+        with pytest.raises(StoreDamaged, match="this one"):
+            rollup(store)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("rollup")]
+    assert store.buckets.seen == 1
+    assert {key: bucket for key, bucket in shown_buckets(store).items() if key in before} == before
+    rollup(store)
+    assert without_tail(store) == expected_buckets(store)
 
 
 def test_a_large_fold_and_a_small_one_give_the_same_buckets(tmp_path: Path) -> None:

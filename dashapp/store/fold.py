@@ -105,10 +105,7 @@ def _rows_in_order(cursor: Cursor, files: Sequence[DataFile], from_position: int
     """The scores from a position on, by date, ticker, scorer, time and id: FOLD_COLUMNS, those of _TEXTS as
     dictionaries."""
     if len(files) == 1:  # is of one date, and in that order already
-        try:
-            rows = pq.ParquetFile(files[0].path, read_dictionary=_TEXTS).read(columns=list(FOLD_COLUMNS))
-        except (pa.ArrowException, OSError) as error:
-            raise StoreDamaged(f"{files[0].path} cannot be read: {error}.") from error
+        rows = _read(files[0])
         if files[0].bounds["position"][0] < from_position:
             rows = rows.filter(pc.field("position") >= from_position)
         return rows.unify_dictionaries().combine_chunks()
@@ -117,6 +114,15 @@ def _rows_in_order(cursor: Cursor, files: Sequence[DataFile], from_position: int
     for name in _TEXTS:
         place = rows.column_names.index(name)
         rows = rows.set_column(place, name, rows.column(place).combine_chunks().dictionary_encode())
+    return rows
+
+
+def _read(file: DataFile) -> pa.Table:
+    try:
+        rows = pq.ParquetFile(file.path, read_dictionary=_TEXTS).read(columns=list(FOLD_COLUMNS)).select(FOLD_COLUMNS)
+        rows.validate(full=True)  # nobody has looked yet whether the texts of a damaged file are UTF-8
+    except (pa.ArrowException, OSError, KeyError, UnicodeDecodeError) as error:
+        raise StoreDamaged(f"{file.path} cannot be read: {error}.") from error
     return rows
 
 

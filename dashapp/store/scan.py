@@ -74,6 +74,7 @@ class Scanner:
             try:
                 rows = self._of_file(file.path, wanted, read)
                 if rows is not None:
+                    rows = rows.select(read)
                     # Nobody has looked yet whether the texts of a damaged file are UTF-8.
                     rows.validate(full=True)
             except (pa.ArrowException, OSError, KeyError, UnicodeDecodeError) as error:

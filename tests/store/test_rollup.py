@@ -13,6 +13,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from dashapp.errors import CommitConflict, StoreDamaged
@@ -163,6 +165,26 @@ def test_a_fold_that_fails_in_a_worker_ends_the_rollup_and_changes_nothing(
     assert {key: bucket for key, bucket in shown_buckets(store).items() if key in before} == before
     rollup(store)
     assert without_tail(store) == expected_buckets(store)
+
+
+@pytest.mark.parametrize("harm", ["a column less", "not UTF-8"])
+@pytest.mark.parametrize("table", ["scores", "buckets"])
+def test_a_damaged_file_ends_the_rollup_and_is_named(tmp_path: Path, table: str, harm: str) -> None:
+    store = open_store(tmp_path)
+    append(store, SCORES[:60])
+    if table == "buckets":
+        rollup(store)
+        append(store, same_day_scores(9, start=500, day_us=16_070 * DAY_US))
+    path = Path((store.scores if table == "scores" else store.buckets).table.files()[0].path)
+    rows = pq.ParquetFile(path).read()
+    place = rows.schema.get_field_index("item_id" if table == "scores" else "open_item_id")
+    broken = pa.array([b"\xff\xfe"] * rows.num_rows, pa.binary()).view(pa.string())
+    pq.write_table(
+        rows.remove_column(place) if harm == "a column less" else rows.set_column(place, rows.field(place), broken),
+        path,
+    )
+    with nothing_is_few(), pytest.raises(StoreDamaged, match=re.escape(str(path))):
+        rollup(store)
 
 
 def test_a_large_fold_and_a_small_one_give_the_same_buckets(tmp_path: Path) -> None:

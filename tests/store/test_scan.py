@@ -117,7 +117,9 @@ def test_row_groups_of_a_writer_that_keeps_no_bounds_are_read_all(tmp_path: Path
 def test_a_bound_that_is_not_utf8_and_a_column_that_is_missing_are_damage(tmp_path: Path) -> None:
     rows = bucket_rows([0])
     broken = pa.array([b"\xff\xfe"] * rows.num_rows, pa.binary()).view(pa.string())
-    for number, table in enumerate([rows.set_column(0, rows.field(0), broken), rows.drop_columns("ticker")]):
+    for number, table in enumerate(
+        [rows.set_column(0, rows.field(0), broken), rows.drop_columns("ticker"), rows.drop_columns("count")]
+    ):
         file = written(tmp_path / f"{number}.parquet", table)
         with pytest.raises(StoreDamaged, match=file.relative):
             Scanner().rows([file], Wanted({"A"}, None, 0, 1), COLUMNS, timeout_ms=60_000)

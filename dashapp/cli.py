@@ -30,11 +30,11 @@ from rich.table import Table
 from dashapp import __version__, config, embedded
 from dashapp.clock import now_us
 from dashapp.config import Settings
-from dashapp.errors import BadTime, OutputNotWritable, TickertoneError, UsageError
+from dashapp.errors import BadTime, OutputNotWritable, TickertoneError, UnknownScorer, UsageError
 from dashapp.ingest.columns import RowOptions, parse_mapping, parse_source
 from dashapp.ingest.health import SourceHealth
 from dashapp.ingest.rejects import Rejection
-from dashapp.ingest.scoring.scorer import DEFAULT_SCORER_IDENTITY, load_scorer, parse_scorer
+from dashapp.ingest.scoring.scorer import DEFAULT_SCORER_IDENTITY, Scorer, load_scorer, parse_scorer
 from dashapp.ingest.service import Ingest, IngestSummary
 from dashapp.ingest.sources.columnar import Columns
 from dashapp.ingest.sources.file import read_columns
@@ -178,9 +178,8 @@ def ingest(asked: argparse.Namespace, settings: Settings) -> int:
         source=None if asked.source is None else parse_source(asked.source),
         scorer=None if asked.given_scorer is None else parse_scorer(asked.given_scorer),
     )
-    job = Ingest(
-        Store(settings, create=True), load_scorer(asked.scorer), batch_rows=settings.ingest_batch_rows, now_us=now_us
-    )
+    scorer = _scorer(asked.scorer)
+    job = Ingest(Store(settings, create=True), scorer, batch_rows=settings.ingest_batch_rows, now_us=now_us)
     unreadable: list[TickertoneError] = []
 
     def rows() -> Iterator[Item | Rejection | Columns]:
@@ -337,7 +336,7 @@ def status(asked: argparse.Namespace, settings: Settings) -> int:
 
 def score(asked: argparse.Namespace, settings: Settings) -> int:
     """Score one text."""
-    (sentiment,) = load_scorer(asked.scorer).score([asked.text])
+    (sentiment,) = _scorer(asked.scorer).score([asked.text])
     label = label_of(quantise(sentiment.score))
     body = {"score": sentiment.score, "label": label, "confidence": sentiment.confidence}
     _emit(asked, body, f"{sentiment.score:+.4f} {label}")
@@ -499,6 +498,13 @@ def _zone(name: str | None) -> ZoneInfo | None:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise BadTime(f"--tz {name!r} is not an IANA time zone; examples: UTC, America/New_York.") from None
+
+
+def _scorer(name: str | None) -> Scorer:
+    try:
+        return load_scorer(name)
+    except UnknownScorer as error:  # elsewhere one that is missing; here an option that is wrong
+        raise UsageError(f"--scorer: {error}") from None
 
 
 def _complain(message: str) -> None:

@@ -257,6 +257,8 @@ USAGE = [
     (["ingest", "-", "--tz", "Mars/Olympus"], ["Mars/Olympus"]),
     (["ingest", "-", "--map", "who=x"], ["who=x"]),
     (["ingest", "-", "--batch-rows", "0"], ["ingest_batch_rows", "0"]),
+    (["ingest", "-", "--scorer", "oracle"], ["--scorer", "'oracle'", "vader"]),
+    (["score", "great", "--scorer", "vader@0"], ["--scorer", "'vader@0'", "is not installed"]),
     (["ingest", "-", "--given-scorer", "mine"], ["'mine'", "NAME@VERSION"]),
     (["ingest", "-", "--given-scorer", "a\x1fb@1"], [r"'a\x1fb@1'", "NAME@VERSION"]),
     (["ingest", "-", "--given-scorer", "m@" + "1" * 99], ["100 characters"]),

@@ -147,7 +147,7 @@ class _Runs:
         names = source.dictionary.to_pylist()
         self._sources = pa.array(sorted(names), pa.string())
         self._source = np.argsort(np.argsort(np.array(names, dtype=object)))[source.indices.to_numpy()]
-        self._source_bit = np.left_shift(np.uint32(1), self._source.astype(np.uint32) % _FEW_SOURCES)
+        self._source_bit = np.left_shift(np.uint32(1), self._source.astype(np.uint32) % _FEW_SOURCES).astype("<u4")
         series = np.repeat(np.arange(len(first_of_series)), np.diff(np.append(first_of_series, self._rows)))
         self.scores = pa.table(
             {
@@ -190,7 +190,8 @@ class _Runs:
         buckets, sources = len(first), len(self._sources)
         if sources <= _FEW_SOURCES:
             sets = np.bitwise_or.reduceat(self._source_bit, first)
-            bucket, source = np.nonzero(sets[:, None] >> np.arange(sources, dtype=sets.dtype) & 1)
+            bits = np.unpackbits(sets.view(np.uint8).reshape(buckets, -1), axis=1, count=sources, bitorder="little")
+            bucket, source = np.nonzero(bits.view(np.bool_))
         else:
             bucket = np.repeat(np.arange(buckets), np.diff(np.append(first, self._rows)))
             bucket, source = np.divmod(np.unique(bucket * sources + self._source), sources)

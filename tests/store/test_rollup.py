@@ -25,6 +25,7 @@ from dashapp.store import scores as scores_module
 from dashapp.store.store import Store
 from tests.stores import (
     DAY_US,
+    MINUTE_US,
     append,
     expected_buckets,
     nothing_is_few,
@@ -116,6 +117,24 @@ def test_scores_from_several_commits_on_one_date_open_and_close_by_time_not_by_c
     rollup(store)
     (bucket,) = (bucket for key, bucket in without_tail(store).items() if key[2] == "24h")
     assert (bucket["open"], bucket["close"]) == ((100, "b", 2), (900, "y", 4))
+
+
+@pytest.mark.parametrize("sources", [1, 2, 31, 32, 33, 70])
+def test_sources_are_distinct_and_sorted_however_many_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sources: int
+) -> None:
+    monkeypatch.setattr(job, "_FEW_SCORES", 0)
+    store = open_store(tmp_path)
+    names = ["Z", "z", "ä", "\uffee", "😀", *(f"s{number}" for number in range(sources))][:sources]
+    append(
+        store,
+        [
+            score(f"i{row}", row * 7 * MINUTE_US, 0, ticker="AB"[row % 2], source=names[row * row % sources])
+            for row in range(300)
+        ],
+    )
+    rollup(store)
+    assert without_tail(store) == expected_buckets(store)
 
 
 def test_many_dates_are_folded_only_a_few_ahead_of_what_is_written(

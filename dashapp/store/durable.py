@@ -60,9 +60,11 @@ def write_parquet(path: Path, table: pa.Table, *, compression: str) -> int:
 def read_parquet(path: Path, schema: pa.Schema) -> pa.Table:
     """The rows of a Parquet file, with the columns of this schema; raises StoreDamaged."""
     try:
-        return pq.ParquetFile(path).read(columns=schema.names).select(schema.names).cast(schema)
-    except (pa.ArrowException, OSError) as error:
+        rows = pq.ParquetFile(path).read(columns=schema.names).select(schema.names).cast(schema)
+        rows.validate(full=True)  # nobody has looked yet whether the texts of a damaged file are UTF-8
+    except (pa.ArrowException, OSError, KeyError, UnicodeDecodeError) as error:
         raise StoreDamaged(f"{path} cannot be read: {error}.") from error
+    return rows
 
 
 def is_parquet(path: Path) -> bool:

@@ -8,6 +8,7 @@ run twice, beside itself, or killed in the middle changes nothing.
 from __future__ import annotations
 
 import itertools
+import logging
 import threading
 import time
 from collections import deque
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from dashapp.errors import CommitConflict, UsageError
+from dashapp.errors import CommitConflict, StoreError, UsageError
 from dashapp.model.resolution import RESOLUTIONS
 from dashapp.store.buckets import Written
 from dashapp.store.duck import Duck
@@ -23,6 +24,8 @@ from dashapp.store.fold import Delta, by_period, fold_dates, fold_few, joined
 from dashapp.store.locks import exclusive
 from dashapp.store.store import Store
 from dashapp.store.tables import DataFile, NewFile
+
+log = logging.getLogger(__name__)
 
 _ATTEMPTS = 5
 # More threads than two gain nothing on two cores, and each holds some dates in memory.
@@ -67,12 +70,16 @@ def rollup(store: Store, *, full: bool = False) -> RollupResult:
 def rollup_every(store: Store, seconds: float, stop: threading.Event, report: Callable[[RollupResult], None]) -> None:
     """Roll up, wait, and again until `stop` is set.
 
-    Raises UsageError for a pause that is none, or longer than can be waited, and what a rollup raises.
+    A rollup that fails is logged: a disk that is full now need not be so at the next turn. Raises UsageError for a
+    pause that is none, or longer than can be waited.
     """
     if not 0 < seconds <= threading.TIMEOUT_MAX:
         raise UsageError(f"The pause between rollups is {seconds:g} s; it must be longer than 0 and finite.")
     while not stop.is_set():
-        report(rollup(store))
+        try:
+            report(rollup(store))
+        except StoreError as error:
+            log.error("The rollup failed and is tried again in %g s: %s", seconds, error)
         stop.wait(seconds)
 
 

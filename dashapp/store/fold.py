@@ -26,6 +26,7 @@ from dashapp.model.time import US_PER_DAY
 from dashapp.store import wide
 from dashapp.store.buckets import partition_of
 from dashapp.store.duck import FOLD_COLUMNS, IN_ORDER_SQL, ORDERED_SQL, Cursor, coarsen_sql, finest_sql, fold_all_sql
+from dashapp.store.durable import CHECKED
 from dashapp.store.order import in_order
 from dashapp.store.schema import BUCKET_ROW_SCHEMA
 from dashapp.store.tables import DataFile, NewFile
@@ -119,7 +120,11 @@ def _rows_in_order(cursor: Cursor, files: Sequence[DataFile], from_position: int
 
 def _read(file: DataFile) -> pa.Table:
     try:
-        rows = pq.ParquetFile(file.path, read_dictionary=_TEXTS).read(columns=list(FOLD_COLUMNS)).select(FOLD_COLUMNS)
+        rows = (
+            pq.ParquetFile(file.path, read_dictionary=_TEXTS, **CHECKED)
+            .read(columns=list(FOLD_COLUMNS))
+            .select(FOLD_COLUMNS)
+        )
         rows.validate(full=True)  # nobody has looked yet whether the texts of a damaged file are UTF-8
     except (pa.ArrowException, OSError, KeyError, UnicodeDecodeError) as error:
         raise StoreDamaged(f"{file.path} cannot be read: {error}.") from error

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from dashapp.errors import StoreDamaged, StoreError
 from dashapp.model.time import MAX_US, MIN_US
+from dashapp.store.durable import CHECKED
 from dashapp.store.order import in_order
 from dashapp.store.schema import BUCKET_ROW_SCHEMA
 from dashapp.store.tables import DataFile
@@ -99,7 +100,7 @@ class Scanner:
         ]
         if not groups:
             return None
-        with pq.ParquetFile(path, metadata=footer.metadata, read_dictionary=_RECURRING) as file:
+        with pq.ParquetFile(path, metadata=footer.metadata, read_dictionary=_RECURRING, **CHECKED) as file:
             rows = file.read_row_groups(groups, columns=columns, use_threads=False).combine_chunks()
         kept = np.flatnonzero(_matches(rows, wanted))
         if not len(kept):

@@ -21,6 +21,7 @@ from dashapp.errors import CommitConflict, StoreDamaged
 from dashapp.model.resolution import RESOLUTIONS
 from dashapp.rollup import job
 from dashapp.rollup.job import RollupResult, rollup, rollup_every
+from dashapp.store import durable
 from dashapp.store import scores as scores_module
 from dashapp.store.store import Store
 from tests.stores import (
@@ -328,6 +329,29 @@ def test_a_rollup_that_repeats_ends_when_told_and_reports_each_turn(tmp_path: Pa
     assert [(each.revision, each.buckets_changed) for each in reports] == [(0, 0), (1, 8), (2, 8)]
     rollup_every(store, 3_600, stop, report)  # told beforehand: not even one
     assert len(reports) == 3
+
+
+def test_a_repeated_rollup_outlives_one_that_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, stop = open_store(tmp_path), threading.Event()
+    append(store, SCORES[:3])
+    real, failing = durable.write_parquet, [OSError(28, "No space left on device")]
+
+    def once_full(*arguments: Any, **options: Any) -> int:
+        if failing:
+            raise failing.pop()
+        return real(*arguments, **options)
+
+    def report(result: RollupResult) -> None:
+        assert result.buckets_changed > 0
+        stop.set()
+
+    monkeypatch.setattr(durable, "write_parquet", once_full)
+    rollup_every(store, 0.001, stop, report)
+    assert "failed and is tried again" in caplog.text
+    assert "No space left on device" in caplog.text
+    assert verification(store).differ == 0
 
 
 # Each kind of damage: what is done to the rows of one partition, and what verify must say of it.

@@ -133,6 +133,20 @@ def test_a_file_cut_short_is_damage(tmp_path: Path, keep: int) -> None:
         Scanner().rows([file], Wanted({"A"}, None, 0, 1), COLUMNS, timeout_ms=60_000)
 
 
+def test_a_flipped_bit_within_a_page_is_damage(tmp_path: Path) -> None:
+    file = written(tmp_path / "f.parquet", bucket_rows(list(range(200))))
+    whole = Path(file.path).read_bytes()
+    footer_bytes = int.from_bytes(whole[-8:-4], "little") + 8
+    wanted = Wanted(set(TICKERS), None, 0, 200)
+    found = 0
+    for place in range(100, len(whole) - footer_bytes, 997):
+        Path(file.path).write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(StoreDamaged, match=r"f\.parquet"):
+            Scanner().rows([file], wanted, BUCKET_ROW_SCHEMA.names, timeout_ms=60_000)
+        found += 1
+    assert found > 20
+
+
 def test_a_file_that_is_gone_is_damage(tmp_path: Path) -> None:
     gone = DataFile(str(tmp_path / "gone.parquet"), "gone.parquet", {}, 1, 1, {})
     with pytest.raises(StoreDamaged, match=r"gone\.parquet"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import io
 import json
 import logging
 import os
@@ -19,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TextIO
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from rich.console import Console
@@ -29,11 +30,11 @@ from rich.table import Table
 from dashapp import __version__, config, embedded
 from dashapp.clock import now_us
 from dashapp.config import Settings
-from dashapp.errors import BadTime, TickertoneError, UsageError
-from dashapp.ingest.columns import RowOptions, parse_mapping
+from dashapp.errors import BadTime, OutputNotWritable, TickertoneError, UnknownScorer, UsageError
+from dashapp.ingest.columns import RowOptions, parse_mapping, parse_source
 from dashapp.ingest.health import SourceHealth
 from dashapp.ingest.rejects import Rejection
-from dashapp.ingest.scoring.scorer import DEFAULT_SCORER_IDENTITY, load_scorer
+from dashapp.ingest.scoring.scorer import DEFAULT_SCORER_IDENTITY, Scorer, load_scorer, parse_scorer
 from dashapp.ingest.service import Ingest, IngestSummary
 from dashapp.ingest.sources.columnar import Columns
 from dashapp.ingest.sources.file import read_columns
@@ -76,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(str(error))
         return error.exit_code
     except BrokenPipeError:  # whoever read our output has heard enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _mute_stdout()
         return DONE
     except KeyboardInterrupt:
         return FAILED
@@ -177,12 +178,11 @@ def ingest(asked: argparse.Namespace, settings: Settings) -> int:
         mapping=parse_mapping(asked.map or ""),
         zone=_zone(asked.tz),
         date_only=asked.date_only,
-        source=asked.source,
-        scorer=asked.given_scorer,
+        source=None if asked.source is None else parse_source(asked.source),
+        scorer=None if asked.given_scorer is None else parse_scorer(asked.given_scorer),
     )
-    job = Ingest(
-        Store(settings, create=True), load_scorer(asked.scorer), batch_rows=settings.ingest_batch_rows, now_us=now_us
-    )
+    scorer = _scorer(asked.scorer)
+    job = Ingest(Store(settings, create=True), scorer, batch_rows=settings.ingest_batch_rows, now_us=now_us)
     unreadable: list[TickertoneError] = []
 
     def rows() -> Iterator[Item | Rejection | Columns]:
@@ -302,13 +302,11 @@ def query(asked: argparse.Namespace, settings: Settings) -> int:
     query_time_ms = round((time.perf_counter() - began) * 1e3, 3)
     shape = "json" if asked.json else asked.format or "table"
     if shape == "csv":
-        sys.stdout.write(answer.to_csv(series, moment))
+        _write(answer.to_csv(series, moment))
         return DONE
     body = answer.with_progress(answer.timeseries(series, moment), resolution, moment)
     if shape == "json":
-        sys.stdout.write(
-            json.dumps({**body, "cache_hit": False, "query_time_ms": query_time_ms, "revision": revision}) + "\n"
-        )
+        _write(json.dumps({**body, "cache_hit": False, "query_time_ms": query_time_ms, "revision": revision}) + "\n")
         return DONE
     table = Table("timestamp", "open", "high", "low", "close", "avg", "count", "+", "0", "-", "sources", "")
     for row in answer.buckets(series, moment):
@@ -317,7 +315,8 @@ def query(asked: argparse.Namespace, settings: Settings) -> int:
         table.add_row(
             row["timestamp"], *scores, *counts, ", ".join(row["sources"]), "partial" if row["is_partial"] else ""
         )
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    with _standard_output():
+        Console(width=None if sys.stdout.isatty() else 200).print(table)
     if series.has_more:
         stderr.print(f"There is more: --cursor {body['next_cursor']} goes on.")
     return DONE
@@ -360,7 +359,7 @@ def status(asked: argparse.Namespace, settings: Settings) -> int:
 
 def score(asked: argparse.Namespace, settings: Settings) -> int:
     """Score one text."""
-    (sentiment,) = load_scorer(asked.scorer).score([asked.text])
+    (sentiment,) = _scorer(asked.scorer).score([asked.text])
     label = label_of(quantise(sentiment.score))
     body = {"score": sentiment.score, "label": label, "confidence": sentiment.confidence}
     _emit(asked, body, f"{sentiment.score:+.4f} {label}")
@@ -453,8 +452,35 @@ def _serve(asked: argparse.Namespace, settings: Settings, background: embedded.B
 
 
 def _emit(asked: argparse.Namespace, body: dict[str, Any], text: str) -> None:
-    sys.stdout.write((json.dumps(body) if asked.json else text) + "\n")
-    sys.stdout.flush()
+    _write((json.dumps(body) if asked.json else text) + "\n")
+
+
+def _write(text: str) -> None:
+    with _standard_output() as file:
+        file.write(text)
+
+
+@contextmanager
+def _standard_output() -> Iterator[TextIO]:
+    """Standard output, flushed at the end; what its encoding has no letters for is written as numbers.
+
+    Raises OutputNotWritable, and BrokenPipeError where nobody reads it any more.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        yield sys.stdout
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _mute_stdout()
+        raise OutputNotWritable(f"Standard output cannot be written: {error.strerror}.") from error
+
+
+def _mute_stdout() -> None:
+    """Drop what standard output still holds, which Python would try to write once more at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _summary_json(total: IngestSummary) -> dict[str, Any]:
@@ -497,6 +523,13 @@ def _zone(name: str | None) -> ZoneInfo | None:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise BadTime(f"--tz {name!r} is not an IANA time zone; examples: UTC, America/New_York.") from None
+
+
+def _scorer(name: str | None) -> Scorer:
+    try:
+        return load_scorer(name)
+    except UnknownScorer as error:  # elsewhere one that is missing; here an option that is wrong
+        raise UsageError(f"--scorer: {error}") from None
 
 
 def _complain(message: str) -> None:

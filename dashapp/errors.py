@@ -33,6 +33,7 @@ TickertoneError
 │   ├── SourceLimited          too many calls
 │   └── SourceGarbled          an answer that cannot be read
 ├── FeedRunning                another process polls for this store: exit code 1
+├── OutputNotWritable          standard output takes no more: exit code 1
 └── StoreError                 the store cannot do it now: exit code 1, HTTP 503
     ├── StoreMissing           no store at that place
     ├── StoreNotWritable       permission, disk full
@@ -276,6 +277,10 @@ class TooManyStreams(TryLater):
     """No room for one more listener to the stream."""
 
     code = "TOO_MANY_STREAMS"
+
+
+class OutputNotWritable(TickertoneError):
+    """Standard output takes no more, such as a file on a full disk."""
 
 
 class StoreError(TickertoneError):

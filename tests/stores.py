@@ -54,7 +54,7 @@ def nothing_is_few() -> Iterator[None]:
         mock.patch.object(job_module, "_FEW_SCORES", 0),
         mock.patch.object(job_module, "_PORTION_ROWS", 3),
         mock.patch.object(job_module, "_BATCH_ROWS", 3),
-        mock.patch.object(fold_module, "_FEW_SOURCES", 1),
+        mock.patch.object(fold_module, "_FEW_SOURCES", 2),
         mock.patch.object(reader_module, "TAIL_ROWS_IN_MEMORY", 0),
     ):
         yield

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
-from dashapp.errors import BadMapping
+from dashapp.errors import BadMapping, BadParameter
 from dashapp.ingest.mentions import mentions_of
 from dashapp.ingest.rejects import rejected, shown
 from dashapp.ingest.scoring.scorer import GIVEN_SCORER
@@ -268,6 +268,18 @@ def source_of(value: object, default: str | None) -> str:
     if not isinstance(value, str) or len(value) > MAX_SOURCE_CHARS:
         raise rejected("bad_source", f"source {shown(value)}")
     return clean_text(value).replace("\n", " ") or default or ""
+
+
+def parse_source(text: str) -> str:
+    """The name of a source as somebody gives it for all rows; raises BadParameter for what no row may say either."""
+    name = text.strip()
+    if not name or len(name) > MAX_SOURCE_CHARS or not is_plain(name):
+        raise BadParameter(
+            f"source {shown(text)} cannot name a source: "
+            f"1 to {MAX_SOURCE_CHARS} characters are allowed, none of them a control character.",
+            parameter="source",
+        )
+    return name
 
 
 def _url(value: object) -> str | None:

@@ -99,7 +99,9 @@ def parse_time(value: object, *, zone: ZoneInfo | None, date_only: DateOnly | No
     if value is None or value != value:  # NaN, which is how some tools write a missing number
         raise rejected("missing_time", "the time is empty")
     if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
-        return _of_number(value, zone, date_only)
+        # repr of a float is the shortest figure that means it: 1398882903.1 is not 1398882903.099999905.
+        number = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
+        return _of_number(number, value, zone, date_only)
     raise rejected("bad_time", f"time {shown(value)}")
 
 
@@ -113,7 +115,7 @@ def _of_text(value: str, zone: ZoneInfo | None, date_only: DateOnly | None) -> E
         if not text:
             raise rejected("missing_time", "the time is empty")
         if _NUMBER.fullmatch(text):
-            return _of_number(Decimal(text), zone, date_only)
+            return _of_number(Decimal(text), value, zone, date_only)
         if _DATE.fullmatch(text):
             return _of_date(_date_of(text.replace("-", ""), value), value, zone, date_only)
         if _RELATIVE.search(text):
@@ -156,9 +158,7 @@ def _offset_us(offset: str, value: str) -> int:
     return -away_us if offset[0] == "-" else away_us
 
 
-def _of_number(value: int | float | Decimal, zone: ZoneInfo | None, date_only: DateOnly | None) -> EpochUs:
-    # repr of a float is the shortest figure that means it, so 1398882903.1 is not 1398882903.099999905.
-    number = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
+def _of_number(number: Decimal, value: object, zone: ZoneInfo | None, date_only: DateOnly | None) -> EpochUs:
     if not number.is_finite():
         raise rejected("bad_time", f"time {shown(value)} is not finite")
     if number == number.to_integral_value() and 10**7 < number < 10**12:

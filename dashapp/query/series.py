@@ -175,9 +175,11 @@ class SeriesReader:
         known = self._catalogue_of(view).infos
         unknown = [ticker for ticker in tickers if (ticker, scorer) not in known]
         if unknown:
+            others = sorted({by for ticker, by in known if ticker in unknown})
             raise UnknownTicker(
                 f"{'tickers' if len(unknown) > 1 else 'ticker'} {', '.join(map(repr, unknown))} "
-                f"{'have' if len(unknown) > 1 else 'has'} no scores by {scorer} here.",
+                f"{'have' if len(unknown) > 1 else 'has'} no scores by {scorer} here"
+                f"{', but by ' + ', '.join(others) if others else ''}.",
                 ticker=unknown[0],
                 tickers=unknown,
                 scorer=scorer,

@@ -8,13 +8,15 @@ run twice, beside itself, or killed in the middle changes nothing.
 from __future__ import annotations
 
 import itertools
+import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from dashapp.errors import CommitConflict, UsageError
+from dashapp.errors import CommitConflict, StoreError, UsageError
 from dashapp.model.resolution import RESOLUTIONS
 from dashapp.store.buckets import Written
 from dashapp.store.duck import Duck
@@ -23,9 +25,14 @@ from dashapp.store.locks import exclusive
 from dashapp.store.store import Store
 from dashapp.store.tables import DataFile, NewFile
 
+log = logging.getLogger(__name__)
+
 _ATTEMPTS = 5
 # More threads than two gain nothing on two cores, and each holds some dates in memory.
 _WORKERS = 2
+# Batches that may be folded before their turn has come to be put together: enough to keep the workers busy while a
+# month is written, and no more, since the buckets of each are held in memory until then.
+_AHEAD = 2 * _WORKERS
 # Dates with few scores are folded together: each fold costs 20 ms.
 _BATCH_ROWS = 200_000
 _PORTION_ROWS = 50_000
@@ -63,12 +70,16 @@ def rollup(store: Store, *, full: bool = False) -> RollupResult:
 def rollup_every(store: Store, seconds: float, stop: threading.Event, report: Callable[[RollupResult], None]) -> None:
     """Roll up, wait, and again until `stop` is set.
 
-    Raises UsageError for a pause that is none, or longer than can be waited, and what a rollup raises.
+    A rollup that fails is logged: a disk that is full now need not be so at the next turn. Raises UsageError for a
+    pause that is none, or longer than can be waited.
     """
     if not 0 < seconds <= threading.TIMEOUT_MAX:
         raise UsageError(f"The pause between rollups is {seconds:g} s; it must be longer than 0 and finite.")
     while not stop.is_set():
-        report(rollup(store))
+        try:
+            report(rollup(store))
+        except StoreError as error:
+            log.error("The rollup failed and is tried again in %g s: %s", seconds, error)
         stop.wait(seconds)
 
 
@@ -111,29 +122,37 @@ class _Job:
         pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="rollup")
         duck = self.store.duck.single()
         try:
-            parts = [(batch.month, pool.submit(self._fold, duck, batch.files)) for batch in _batches(files)]
-            for _, of_year in itertools.groupby(parts, lambda part: part[0][:4]):
+            for _, of_year in itertools.groupby(self._parts(pool, duck, files), lambda part: part.month[:4]):
                 by_year: list[Delta] = []
-                for _, of_month in itertools.groupby(of_year, lambda part: part[0]):
+                for _, of_month in itertools.groupby(of_year, lambda part: part.month):
                     by_month: list[Delta] = []
-                    for _, part in of_month:
-                        written, deltas = part.result()
-                        yield from written
-                        by_month += [delta for delta in deltas if delta.resolution.period_kind == "month"]
-                        by_year += [delta for delta in deltas if delta.resolution.period_kind == "year"]
+                    for part in of_month:
+                        yield from part.written
+                        by_month += [delta for delta in part.rest if delta.resolution.period_kind == "month"]
+                        by_year += [delta for delta in part.rest if delta.resolution.period_kind == "year"]
                     yield from self._write_joined(by_month)
                 yield from self._write_joined(by_year)
         finally:
             pool.shutdown(cancel_futures=True)
             duck.close()
 
-    def _fold(self, duck: Duck, files: Sequence[DataFile]) -> tuple[list[Written], list[Delta]]:
+    def _parts(self, pool: ThreadPoolExecutor, duck: Duck, files: Sequence[DataFile]) -> Iterator[_Part]:
+        """All parts in order, never more than _AHEAD of them at work or waiting to be taken."""
+        ahead: deque[Future[_Part]] = deque()
+        for batch in _batches(files):
+            if len(ahead) == _AHEAD:
+                yield ahead.popleft().result()
+            ahead.append(pool.submit(self._fold, duck, batch))
+        while ahead:
+            yield ahead.popleft().result()
+
+    def _fold(self, duck: Duck, batch: _Batch) -> _Part:
         """Fold some dates of one month and write what is kept by day; the rest is handed back."""
         with duck.cursor() as cursor:
-            deltas = fold_dates(cursor, files, after_version=self.after)
+            deltas = fold_dates(cursor, batch.files, after_version=self.after)
         by_day = [delta for delta in deltas if delta.resolution.period_kind == "day"]
         rest = deltas[len(by_day) :]  # the finest come first
-        return [written for delta in by_day for written in self._write(delta)], rest
+        return _Part(batch.month, [written for delta in by_day for written in self._write(delta)], rest)
 
     def _write_joined(self, deltas: Sequence[Delta]) -> Iterator[Written]:
         for resolution in RESOLUTIONS:
@@ -150,8 +169,17 @@ class _Job:
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    month: str
+    month: str  # YYYY-MM
     files: list[DataFile]
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What a batch became: files of what is kept by day, and the buckets of the coarser resolutions."""
+
+    month: str
+    written: list[Written]
+    rest: list[Delta]
 
 
 def _batches(files: Sequence[DataFile]) -> Iterator[_Batch]:

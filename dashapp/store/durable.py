@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -33,6 +35,11 @@ _SEARCHED = {"ticker", "scorer", "start_us", "published_us", "position", "last_p
 _ENCODINGS = dict.fromkeys(_STEPPING, "DELTA_BINARY_PACKED")
 
 
+# How to open a file to have it read as it was written, or not at all: a flipped bit within a page is found out by the
+# page's checksum (measured: no difference in time).
+CHECKED: Mapping[str, Any] = {"page_checksum_verification": True}
+
+
 def write_parquet(path: Path, table: pa.Table, *, compression: str) -> int:
     """Write a table as Parquet, flush it to the disk, and return its size in bytes.
 
@@ -43,6 +50,7 @@ def write_parquet(path: Path, table: pa.Table, *, compression: str) -> int:
             table,
             file,
             compression=compression,
+            write_page_checksum=True,
             row_group_size=ROW_GROUP_ROWS,
             use_dictionary=[
                 _REPEATED_LISTS.get(name, name)
@@ -60,9 +68,11 @@ def write_parquet(path: Path, table: pa.Table, *, compression: str) -> int:
 def read_parquet(path: Path, schema: pa.Schema) -> pa.Table:
     """The rows of a Parquet file, with the columns of this schema; raises StoreDamaged."""
     try:
-        return pq.ParquetFile(path).read(columns=schema.names).select(schema.names).cast(schema)
-    except (pa.ArrowException, OSError) as error:
+        rows = pq.ParquetFile(path, **CHECKED).read(columns=schema.names).select(schema.names).cast(schema)
+        rows.validate(full=True)  # nobody has looked yet whether the texts of a damaged file are UTF-8
+    except (pa.ArrowException, OSError, KeyError, UnicodeDecodeError) as error:
         raise StoreDamaged(f"{path} cannot be read: {error}.") from error
+    return rows
 
 
 def is_parquet(path: Path) -> bool:

@@ -26,6 +26,7 @@ from dashapp.model.time import US_PER_DAY
 from dashapp.store import wide
 from dashapp.store.buckets import partition_of
 from dashapp.store.duck import FOLD_COLUMNS, IN_ORDER_SQL, ORDERED_SQL, Cursor, coarsen_sql, finest_sql, fold_all_sql
+from dashapp.store.durable import CHECKED
 from dashapp.store.order import in_order
 from dashapp.store.schema import BUCKET_ROW_SCHEMA
 from dashapp.store.tables import DataFile, NewFile
@@ -105,10 +106,7 @@ def _rows_in_order(cursor: Cursor, files: Sequence[DataFile], from_position: int
     """The scores from a position on, by date, ticker, scorer, time and id: FOLD_COLUMNS, those of _TEXTS as
     dictionaries."""
     if len(files) == 1:  # is of one date, and in that order already
-        try:
-            rows = pq.ParquetFile(files[0].path, read_dictionary=_TEXTS).read(columns=list(FOLD_COLUMNS))
-        except (pa.ArrowException, OSError) as error:
-            raise StoreDamaged(f"{files[0].path} cannot be read: {error}.") from error
+        rows = _read(files[0])
         if files[0].bounds["position"][0] < from_position:
             rows = rows.filter(pc.field("position") >= from_position)
         return rows.unify_dictionaries().combine_chunks()
@@ -117,6 +115,19 @@ def _rows_in_order(cursor: Cursor, files: Sequence[DataFile], from_position: int
     for name in _TEXTS:
         place = rows.column_names.index(name)
         rows = rows.set_column(place, name, rows.column(place).combine_chunks().dictionary_encode())
+    return rows
+
+
+def _read(file: DataFile) -> pa.Table:
+    try:
+        rows = (
+            pq.ParquetFile(file.path, read_dictionary=_TEXTS, **CHECKED)
+            .read(columns=list(FOLD_COLUMNS))
+            .select(FOLD_COLUMNS)
+        )
+        rows.validate(full=True)  # nobody has looked yet whether the texts of a damaged file are UTF-8
+    except (pa.ArrowException, OSError, KeyError, UnicodeDecodeError) as error:
+        raise StoreDamaged(f"{file.path} cannot be read: {error}.") from error
     return rows
 
 
@@ -141,7 +152,7 @@ class _Runs:
         names = source.dictionary.to_pylist()
         self._sources = pa.array(sorted(names), pa.string())
         self._source = np.argsort(np.argsort(np.array(names, dtype=object)))[source.indices.to_numpy()]
-        self._source_bit = np.left_shift(np.uint32(1), self._source.astype(np.uint32) % _FEW_SOURCES)
+        self._source_bit = np.left_shift(np.uint32(1), self._source.astype(np.uint32) % _FEW_SOURCES).astype("<u4")
         series = np.repeat(np.arange(len(first_of_series)), np.diff(np.append(first_of_series, self._rows)))
         self.scores = pa.table(
             {
@@ -184,7 +195,8 @@ class _Runs:
         buckets, sources = len(first), len(self._sources)
         if sources <= _FEW_SOURCES:
             sets = np.bitwise_or.reduceat(self._source_bit, first)
-            bucket, source = np.nonzero(sets[:, None] >> np.arange(sources, dtype=sets.dtype) & 1)
+            bits = np.unpackbits(sets.view(np.uint8).reshape(buckets, -1), axis=1, count=sources, bitorder="little")
+            bucket, source = np.nonzero(bits.view(np.bool_))
         else:
             bucket = np.repeat(np.arange(buckets), np.diff(np.append(first, self._rows)))
             bucket, source = np.divmod(np.unique(bucket * sources + self._source), sources)

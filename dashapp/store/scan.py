@@ -7,11 +7,13 @@ straight with Arrow takes a third of the time of a query, which has to be planne
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +21,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from dashapp.errors import StoreDamaged, StoreError
+from dashapp.model.time import MAX_US, MIN_US
+from dashapp.store.durable import CHECKED
 from dashapp.store.order import in_order
 from dashapp.store.schema import BUCKET_ROW_SCHEMA
 from dashapp.store.tables import DataFile
@@ -28,6 +32,9 @@ _FOOTERS = 2_000
 # Texts that recur in nearly every row: read as numbers of a dictionary, 0.5 ms less each for a row group. (Texts in
 # lists cannot be, where several row groups have a dictionary each.)
 _RECURRING = ("ticker", "scorer")
+_LAST_TEXT = chr(sys.maxunicode)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +75,11 @@ class Scanner:
             try:
                 rows = self._of_file(file.path, wanted, read)
                 if rows is not None:
+                    rows = rows.select(read)
                     # Nobody has looked yet whether the texts of a damaged file are UTF-8.
                     rows.validate(full=True)
-            except (pa.ArrowException, OSError) as error:
-                raise StoreDamaged(f"A file of the store cannot be read: {error}.") from error
+            except (pa.ArrowException, OSError, KeyError, UnicodeDecodeError) as error:
+                raise StoreDamaged(f"A file of the store cannot be read: {file.path}: {error}.") from error
             if rows is not None:
                 found.append(rows)
         if not found:
@@ -92,7 +100,7 @@ class Scanner:
         ]
         if not groups:
             return None
-        with pq.ParquetFile(path, metadata=footer.metadata, read_dictionary=_RECURRING) as file:
+        with pq.ParquetFile(path, metadata=footer.metadata, read_dictionary=_RECURRING, **CHECKED) as file:
             rows = file.read_row_groups(groups, columns=columns, use_threads=False).combine_chunks()
         kept = np.flatnonzero(_matches(rows, wanted))
         if not len(kept):
@@ -109,22 +117,25 @@ class Scanner:
                 return held
         metadata = pq.read_metadata(path)
         columns = {metadata.schema.column(number).path: number for number in range(metadata.num_columns)}
-        bounds = {
-            name: tuple(
-                (statistics.min, statistics.max)
-                for statistics in (
-                    metadata.row_group(group).column(columns[name]).statistics
-                    for group in range(metadata.num_row_groups)
-                )
-            )
-            for name in ("ticker", "start_us")
-        }
-        footer = _Footer(metadata, bounds["ticker"], bounds["start_us"])
+        groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+        footer = _Footer(
+            metadata,
+            tuple(_bounds(group.column(columns["ticker"]), "", _LAST_TEXT) for group in groups),
+            tuple(_bounds(group.column(columns["start_us"]), MIN_US, MAX_US) for group in groups),
+        )
         with self._lock:
             self._footers[path] = footer
             while len(self._footers) > _FOOTERS:
                 self._footers.popitem(last=False)
         return footer
+
+
+def _bounds(column: pq.ColumnChunkMetaData, lowest: T, highest: T) -> tuple[T, T]:
+    """The bounds of a row group's column; where another writer kept none, those of all values."""
+    statistics = column.statistics
+    if statistics is None or not statistics.has_min_max:
+        return lowest, highest
+    return statistics.min, statistics.max
 
 
 def _matches(rows: pa.Table, wanted: Wanted) -> NDArray[np.bool_]:

@@ -257,6 +257,13 @@ USAGE = [
     (["ingest", "-", "--tz", "Mars/Olympus"], ["Mars/Olympus"]),
     (["ingest", "-", "--map", "who=x"], ["who=x"]),
     (["ingest", "-", "--batch-rows", "0"], ["ingest_batch_rows", "0"]),
+    (["ingest", "-", "--scorer", "oracle"], ["--scorer", "'oracle'", "vader"]),
+    (["score", "great", "--scorer", "vader@0"], ["--scorer", "'vader@0'", "is not installed"]),
+    (["ingest", "-", "--given-scorer", "mine"], ["'mine'", "NAME@VERSION"]),
+    (["ingest", "-", "--given-scorer", "a\x1fb@1"], [r"'a\x1fb@1'", "NAME@VERSION"]),
+    (["ingest", "-", "--given-scorer", "m@" + "1" * 99], ["100 characters"]),
+    (["ingest", "-", "--source", "a\x1fb"], [r"'a\x1fb'", "control character"]),
+    (["ingest", "-", "--source", " "], ["' '", "1 to 200"]),
     (["ingest"], ["FILE"]),
     (["dance"], ["dance"]),
     ([], ["COMMAND"]),
@@ -437,6 +444,28 @@ def test_a_reader_that_goes_away_is_no_error(shared: Tickertone) -> None:
         check=False,
     )
     assert (finished.returncode, "Traceback" in finished.stderr) == (0, False)
+
+
+def test_output_that_cannot_be_written_is_1_and_says_so(shared: Tickertone) -> None:
+    for arguments in (["query", "AAPL", *RANGE, "--format", shape] for shape in ("table", "json", "csv")):
+        with Path("/dev/full").open("w") as full:
+            finished = subprocess.run(
+                shared.command(*arguments, "--data-dir", shared.data_dir),
+                cwd=shared.directory,
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
+        assert finished.returncode == 1
+        assert finished.stderr == "tickertone: Standard output cannot be written: No space left on device.\n"
+
+
+def test_a_source_that_the_terminal_has_no_letters_for_is_shown_by_numbers(tickertone: Tickertone) -> None:
+    tickertone("ingest", "-", stdin=jsonl([{**ROWS[0], "source": "ä😀"}]))
+    for shape in ("table", "csv"):
+        shown = tickertone("query", "AAPL", *RANGE, "--format", shape, env={"PYTHONIOENCODING": "ascii"}).stdout
+        assert r"\xe4\U0001f600" in shown
 
 
 def test_score_and_version_answer_without_a_store(tickertone: Tickertone) -> None:

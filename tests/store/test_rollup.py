@@ -8,20 +8,25 @@ import re
 import shutil
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from dashapp.errors import CommitConflict
+from dashapp.errors import CommitConflict, StoreDamaged
 from dashapp.model.resolution import RESOLUTIONS
 from dashapp.rollup import job
 from dashapp.rollup.job import RollupResult, rollup, rollup_every
+from dashapp.store import durable
 from dashapp.store import scores as scores_module
 from dashapp.store.store import Store
 from tests.stores import (
     DAY_US,
+    MINUTE_US,
     append,
     expected_buckets,
     nothing_is_few,
@@ -113,6 +118,93 @@ def test_scores_from_several_commits_on_one_date_open_and_close_by_time_not_by_c
     rollup(store)
     (bucket,) = (bucket for key, bucket in without_tail(store).items() if key[2] == "24h")
     assert (bucket["open"], bucket["close"]) == ((100, "b", 2), (900, "y", 4))
+
+
+@pytest.mark.parametrize("sources", [1, 2, 31, 32, 33, 70])
+def test_sources_are_distinct_and_sorted_however_many_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sources: int
+) -> None:
+    monkeypatch.setattr(job, "_FEW_SCORES", 0)
+    store = open_store(tmp_path)
+    names = ["Z", "z", "ä", "\uffee", "😀", *(f"s{number}" for number in range(sources))][:sources]
+    append(
+        store,
+        [
+            score(f"i{row}", row * 7 * MINUTE_US, 0, ticker="AB"[row % 2], source=names[row * row % sources])
+            for row in range(300)
+        ],
+    )
+    rollup(store)
+    assert without_tail(store) == expected_buckets(store)
+
+
+def test_many_dates_are_folded_only_a_few_ahead_of_what_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "_BATCH_ROWS", 1)
+    store = open_store(tmp_path)
+    append(store, [score(f"i{day}", day * DAY_US, 0) for day in range(30)])
+    begun: list[int] = []
+
+    def counted(*arguments: Any, **options: Any) -> list[Any]:
+        begun.append(1)
+        return []
+
+    monkeypatch.setattr(job, "fold_dates", counted)
+    work = job._Job(store, 0, merge=False)
+    with ThreadPoolExecutor(2) as pool:
+        parts = work._parts(pool, store.duck, store.scores.table.files())
+        for taken, part in enumerate(parts, start=1):
+            assert part.month == "1970-01"
+            assert len(begun) <= taken + job._AHEAD
+    assert taken == len(begun) == 30
+
+
+def test_a_fold_that_fails_in_a_worker_ends_the_rollup_and_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(tmp_path)
+    append(store, SCORES[:60])
+    rollup(store)
+    before = shown_buckets(store)
+    append(store, [score(f"n{day}", day * DAY_US, 0) for day in range(16_000, 16_012)])
+    real = job.fold_dates
+
+    def failing(cursor: Any, files: Any, **options: Any) -> Any:
+        if files[0].partition["date"] == "2013-10-26":
+            raise StoreDamaged("this one")
+        return real(cursor, files, **options)
+
+    with nothing_is_few(), monkeypatch.context() as patch:
+        patch.setattr(job, "fold_dates", failing)
+        patch.setattr(job, "_BATCH_ROWS", 1)
+        with pytest.raises(StoreDamaged, match="this one"):
+            rollup(store)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("rollup")]
+    assert store.buckets.seen == 1
+    assert {key: bucket for key, bucket in shown_buckets(store).items() if key in before} == before
+    rollup(store)
+    assert without_tail(store) == expected_buckets(store)
+
+
+@pytest.mark.parametrize("harm", ["a column less", "not UTF-8"])
+@pytest.mark.parametrize("table", ["scores", "buckets"])
+def test_a_damaged_file_ends_the_rollup_and_is_named(tmp_path: Path, table: str, harm: str) -> None:
+    store = open_store(tmp_path)
+    append(store, SCORES[:60])
+    if table == "buckets":
+        rollup(store)
+        append(store, same_day_scores(9, start=500, day_us=16_070 * DAY_US))
+    path = Path((store.scores if table == "scores" else store.buckets).table.files()[0].path)
+    rows = pq.ParquetFile(path).read()
+    place = rows.schema.get_field_index("item_id" if table == "scores" else "open_item_id")
+    broken = pa.array([b"\xff\xfe"] * rows.num_rows, pa.binary()).view(pa.string())
+    pq.write_table(
+        rows.remove_column(place) if harm == "a column less" else rows.set_column(place, rows.field(place), broken),
+        path,
+    )
+    with nothing_is_few(), pytest.raises(StoreDamaged, match=re.escape(str(path))):
+        rollup(store)
 
 
 def test_a_large_fold_and_a_small_one_give_the_same_buckets(tmp_path: Path) -> None:
@@ -237,6 +329,29 @@ def test_a_rollup_that_repeats_ends_when_told_and_reports_each_turn(tmp_path: Pa
     assert [(each.revision, each.buckets_changed) for each in reports] == [(0, 0), (1, 8), (2, 8)]
     rollup_every(store, 3_600, stop, report)  # told beforehand: not even one
     assert len(reports) == 3
+
+
+def test_a_repeated_rollup_outlives_one_that_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, stop = open_store(tmp_path), threading.Event()
+    append(store, SCORES[:3])
+    real, failing = durable.write_parquet, [OSError(28, "No space left on device")]
+
+    def once_full(*arguments: Any, **options: Any) -> int:
+        if failing:
+            raise failing.pop()
+        return real(*arguments, **options)
+
+    def report(result: RollupResult) -> None:
+        assert result.buckets_changed > 0
+        stop.set()
+
+    monkeypatch.setattr(durable, "write_parquet", once_full)
+    rollup_every(store, 0.001, stop, report)
+    assert "failed and is tried again" in caplog.text
+    assert "No space left on device" in caplog.text
+    assert verification(store).differ == 0
 
 
 # Each kind of damage: what is done to the rows of one partition, and what verify must say of it.

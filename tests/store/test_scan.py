@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -104,12 +105,46 @@ def test_a_text_that_is_not_utf8_is_damage(tmp_path: Path) -> None:
         Scanner().rows([file], Wanted({"A"}, None, 0, 1), ("open_item_id",), timeout_ms=60_000)
 
 
+def test_row_groups_of_a_writer_that_keeps_no_bounds_are_read_all(tmp_path: Path) -> None:
+    rows = bucket_rows([0, 1, 2])
+    path = tmp_path / "f.parquet"
+    pq.write_table(rows, path, write_statistics=False, row_group_size=4)
+    file = DataFile(str(path), path.name, {}, rows.num_rows, 1, {})
+    found = Scanner().rows([file], Wanted({"AA"}, "one@1", 1, 9), ("start_us",), timeout_ms=60_000)
+    assert found.column("start_us").to_pylist() == [1, 2]
+
+
+def test_a_bound_that_is_not_utf8_and_a_column_that_is_missing_are_damage(tmp_path: Path) -> None:
+    rows = bucket_rows([0])
+    broken = pa.array([b"\xff\xfe"] * rows.num_rows, pa.binary()).view(pa.string())
+    for number, table in enumerate(
+        [rows.set_column(0, rows.field(0), broken), rows.drop_columns("ticker"), rows.drop_columns("count")]
+    ):
+        file = written(tmp_path / f"{number}.parquet", table)
+        with pytest.raises(StoreDamaged, match=file.relative):
+            Scanner().rows([file], Wanted({"A"}, None, 0, 1), COLUMNS, timeout_ms=60_000)
+
+
 @pytest.mark.parametrize("keep", [0, 4, 400])
 def test_a_file_cut_short_is_damage(tmp_path: Path, keep: int) -> None:
     file = written(tmp_path / "f.parquet", bucket_rows([0]))
     Path(file.path).write_bytes(Path(file.path).read_bytes()[:keep])
     with pytest.raises(StoreDamaged, match="cannot be read"):
         Scanner().rows([file], Wanted({"A"}, None, 0, 1), COLUMNS, timeout_ms=60_000)
+
+
+def test_a_flipped_bit_within_a_page_is_damage(tmp_path: Path) -> None:
+    file = written(tmp_path / "f.parquet", bucket_rows(list(range(200))))
+    whole = Path(file.path).read_bytes()
+    footer_bytes = int.from_bytes(whole[-8:-4], "little") + 8
+    wanted = Wanted(set(TICKERS), None, 0, 200)
+    found = 0
+    for place in range(100, len(whole) - footer_bytes, 997):
+        Path(file.path).write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(StoreDamaged, match=r"f\.parquet"):
+            Scanner().rows([file], wanted, BUCKET_ROW_SCHEMA.names, timeout_ms=60_000)
+        found += 1
+    assert found > 20
 
 
 def test_a_file_that_is_gone_is_damage(tmp_path: Path) -> None:

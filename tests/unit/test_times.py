@@ -122,6 +122,8 @@ def test_a_number_between_two_units_is_ambiguous(value: object) -> None:
 def test_digits_that_spell_a_date_are_ambiguous_unless_dates_are_expected() -> None:
     assert reason_of(20220914) == "ambiguous_time"
     assert reason_of("20220914") == "ambiguous_time"
+    with pytest.raises(RowRejected, match=r"^time '20220914' may be a date"):
+        parse_time("20220914", zone=None, date_only=None)
     assert reason_of("202209141410") == "ambiguous_time"
     assert reason_of(202209141410, date_only="start") == "ambiguous_time"
     assert read("20220914", date_only="start") == "2022-09-14T00:00:00Z"

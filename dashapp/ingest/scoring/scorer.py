@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Protocol
 
-from dashapp.errors import UnknownScorer
+from dashapp.errors import BadParameter, UnknownScorer
 from dashapp.model.item import Item
 from dashapp.model.score import Score, quantise
 
@@ -72,6 +73,20 @@ def score_items(items: Sequence[Item], scorer: Scorer) -> tuple[list[Score], lis
             )
             owners.append(owner)
     return scores, owners
+
+
+_IDENTITY = re.compile(r"(?=.{3,100}$)[\w.+-]+@[\w.+-]+", re.ASCII)
+
+
+def parse_scorer(text: str) -> str:
+    """The `name@version` of whoever made the scores that come with a file; raises BadParameter for anything else."""
+    if not _IDENTITY.fullmatch(text):
+        raise BadParameter(
+            f"scorer {text[:40]!r} is not NAME@VERSION, such as finbert@2: at most 100 characters, "
+            "letters, digits and . _ + - on both sides of the @.",
+            parameter="scorer",
+        )
+    return text
 
 
 # The scorer of scores that came with their items from someone who did not say.

@@ -19,6 +19,8 @@ import * as view from "./view.mjs";
 // for.
 const REST_MS = 250;
 const REMEMBER_MS = 20_000;
+// To ask where a card is makes the browser lay out the page, so the answer is kept for a moment, or until it scrolls.
+const SEEN_MS = 400;
 // As many as a large screen holds.
 const FIRST_CHARTS = 12;
 
@@ -86,6 +88,12 @@ const dash = {
     return lookOf(name);
   },
 
+  tell_trouble(pulse) {
+    if (!pulse?.trouble && !isTroubled) return asIs();
+    isTroubled = Boolean(pulse?.trouble);
+    return pulse?.trouble ?? null;
+  },
+
   set_clock(heard) {
     if (!heard) return asIs();
     clock.set(heard.now_ms);
@@ -101,6 +109,9 @@ const dash = {
 /** A view is looked at: the stream has to hear of it before the charts do, so that nothing falls in between. */
 function look(next, known) {
   live.look(next, known);
+  if (board.view && !view.same(board.view, next) && document.getElementById("notice")?.textContent) {
+    afterPaint("notice", () => set("notice", { children: null })); // what it said was about another view
+  }
   board.show(next, known);
 }
 
@@ -205,6 +216,7 @@ function remember() {
   void shelf.note(`page ${about.store}`, { known: board.knownNow, scorer: cache.scorer, heard_ms: remembered_ms });
 }
 let remembered_ms = 0;
+let isTroubled = false;
 
 function act(asked) {
   set("action", { data: asked });
@@ -237,8 +249,12 @@ const page = {
   hasCard: (ticker) => cardOf(ticker) !== null,
 
   isSeen(ticker) {
+    const held = seen.get(ticker);
+    if (held && performance.now() - held.at_ms < SEEN_MS) return held.isSeen;
     const box = cardOf(ticker)?.getBoundingClientRect();
-    return Boolean(box) && box.bottom > 0 && box.top < window.innerHeight;
+    const isSeen = Boolean(box) && box.bottom > 0 && box.top < window.innerHeight;
+    if (box) seen.set(ticker, { isSeen, at_ms: performance.now() });
+    return isSeen;
   },
 
   // A chart that is drawn anew while it is dragged would slip from under the pointer.
@@ -327,6 +343,7 @@ const page = {
   },
 };
 let spanTold = null;
+const seen = new Map();
 let usual_ms = null;
 
 function listen() {
@@ -365,6 +382,16 @@ function listen() {
     const inside = event.target.closest?.("#span, [data-radix-popper-content-wrapper]") || !event.target.isConnected;
     if (span?.open && !inside) span.open = false;
   });
+  for (const name of ["scroll", "resize"]) {
+    window.addEventListener(
+      name,
+      () => {
+        seen.clear();
+        board.look();
+      },
+      { passive: true, capture: true },
+    );
+  }
   document.addEventListener("pointerdown", () => (pressed = true), { capture: true });
   for (const end of ["pointerup", "pointercancel"]) {
     document.addEventListener(end, () => (pressed = false), { capture: true });

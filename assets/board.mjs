@@ -14,6 +14,7 @@ const FEW_TICKERS = 12;
 const AHEAD_CHUNKS = 2;
 const SAVE_MS = 5_000;
 const READOUT_MS = 250;
+const LOAD_MS = 100;
 // Dash brings cards and charts to the page so soon, or not at all.
 const PATIENCE_MS = 4_000;
 
@@ -36,6 +37,8 @@ export class Board {
   #until_ms = 0;
   #comes = false;
   #seen = [];
+  // Whether the window is where a hand has moved it: nobody wants a note in place of the chart that is being moved.
+  #isByHand = false;
   #direction = -1;
   #frame = null;
   #changed = new Set();
@@ -52,8 +55,6 @@ export class Board {
     this.#table = table;
     this.#blanks = blanks;
     this.#cache = cache;
-    document.addEventListener("scroll", () => this.#later(), { passive: true, capture: true });
-    window.addEventListener("resize", () => this.#later());
   }
 
   set loader(loader) {
@@ -104,6 +105,7 @@ export class Board {
     const alike = this.#view?.resolution === next.resolution && next.range === "custom" && this.#view.range === "custom";
     this.#view = next;
     this.#known = known;
+    this.#isByHand = false;
     const wanted = this.#windowOf(next);
     // Addresses know seconds; a view that comes back from one must not move the picture.
     this.#window = alike && isNear(before, wanted) ? before : wanted;
@@ -118,9 +120,17 @@ export class Board {
     if (strangers.length || !next.tickers.length) this.#askServer(strangers);
     this.#page.told(this.#window);
     this.#until_ms = performance.now() + PATIENCE_MS;
+    if (!before) this.#askForFirst(next.tickers.filter((ticker) => names.has(ticker)));
     this.#drawAll();
     this.#load();
     this.#later();
+  }
+
+  /** The first charts of a first visit come from the server, drawn: it has them before the browser could ask. */
+  #askForFirst(tickers) {
+    const missing = tickers.filter((ticker) => !this.#parts(ticker, this.#view.resolution, this.#window));
+    for (const ticker of missing) this.#placed.set(ticker, performance.now());
+    if (missing.length) this.#page.askServer(missing);
   }
 
   /** Whether charts of a view could be drawn at once. */
@@ -153,6 +163,11 @@ export class Board {
     const names = this.#table.resolutions.map((each) => each.name);
     const at = names.indexOf(resolution);
     return at < 0 ? [] : names.slice(Math.max(0, at - 1), at + 2);
+  }
+
+  /** Other charts may be in sight. */
+  look() {
+    this.#later();
   }
 
   /** A minute is over, or the page is seen again: windows that follow the time go on. */
@@ -209,6 +224,7 @@ export class Board {
     if (!this.#view) return;
     const before = this.#window;
     this.#view = view.withRange(this.#view, start_ms, end_ms);
+    this.#isByHand = true;
     const width_ms = this.#cache.widthOf(this.#view.resolution);
     const rows = this.#known.filter((row) => this.#view.tickers.includes(row[0]));
     this.#window = view.bounded(start_ms, end_ms, width_ms, this.#extent(rows.map((row) => row[0]))[1], this.#table);
@@ -290,8 +306,9 @@ export class Board {
     const figure = this.#figure(ticker, parts);
     const { x } = figure.data[0];
     const at = chunks.placeOf(x, this.#window.first_ms);
-    if (!(at < x.length && x[at] < this.#window.stop_ms) && navigator.onLine && !this.#loader.isCutOff) {
-      this.#askServer([ticker]);
+    const isEmpty = !(at < x.length && x[at] < this.#window.stop_ms);
+    if (isEmpty && !this.#isByHand && navigator.onLine && !this.#loader.isCutOff) {
+      this.#askServer([ticker]); // it knows where there are some
       if (!isThere) return;
     }
     if (!isThere) {
@@ -368,7 +385,8 @@ export class Board {
       this.#page.told(next);
     }
     this.#drawAll();
-    this.#load();
+    if (hasMoved) this.#load();
+    else this.#timers.load ??= setTimeout(() => this.#load(), LOAD_MS);
     const isComing = this.#view.tickers.some((ticker) => !this.#page.chartOf(ticker));
     if (isComing && performance.now() < this.#until_ms) this.#comes = true;
   }
@@ -377,6 +395,8 @@ export class Board {
 
   /** Says to the loader what is wanted, most urgent first. */
   #load() {
+    clearTimeout(this.#timers.load);
+    this.#timers.load = null;
     if (!this.#window || this.#cache.scorer === undefined) return;
     const wanted = [];
     const listed = new Set();

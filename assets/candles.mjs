@@ -64,11 +64,18 @@ export function layoutOf(blanks, { ticker, scorer, resolution, width_ms }, colum
     ...blank,
     dragmode: look.touch ? false : "pan",
     xaxis: { ...blank.xaxis, range: [moment(window.start_ms), moment(window.end_ms)] },
-    yaxis2: { ...blank.yaxis2, range: [0, most * blanks.room || 1] },
+    yaxis2: { ...blank.yaxis2, range: [0, scaleEnd(most, blanks.scale_steps)] },
     shapes: [blank.shapes[ZERO], { ...level, opacity }, { ...blank.shapes[BAND], ...band }],
     annotations: [{ ...blank.annotations[0], y: close, text: signed(close), bgcolor: colour, opacity }],
     meta: { ticker, theme: look.theme, resolution, scorer, width_ms, open_bucket_ms: open_ms },
   };
+}
+
+/** Where the scale of counts ends, as figure.scale_end has it. */
+function scaleEnd(most, steps) {
+  let unit = 1;
+  while (steps.at(-1) * unit * 12 < most * 13) unit *= 10;
+  return steps.find((step) => step * unit * 12 >= most * 13) * unit;
 }
 
 /** Up to which candle the window reaches, 0 when none is in it, and the highest count of those in it. */

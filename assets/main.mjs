@@ -21,6 +21,8 @@ import { dateText, momentOf, spanText, timeText } from "./zone.mjs";
 // for.
 const REST_MS = 250;
 const REMEMBER_MS = 20_000;
+// To ask where a card is makes the browser lay out the page, so the answer is kept for a moment, or until it scrolls.
+const SEEN_MS = 400;
 // As many as a large screen holds.
 const FIRST_CHARTS = 12;
 
@@ -90,6 +92,12 @@ const dash = {
     return lookOf(name);
   },
 
+  tell_trouble(pulse) {
+    if (!pulse?.trouble && !isTroubled) return asIs();
+    isTroubled = Boolean(pulse?.trouble);
+    return pulse?.trouble ?? null;
+  },
+
   set_clock(heard) {
     if (!heard) return asIs();
     clock.set(heard.now_ms);
@@ -105,6 +113,9 @@ const dash = {
 /** A view is looked at: the stream has to hear of it before the charts do, so that nothing falls in between. */
 function look(next, known, search = null) {
   live.look(next, known);
+  if (board.view && !view.same(board.view, next) && document.getElementById("notice")?.textContent) {
+    afterPaint("notice", () => set("notice", { children: null })); // what it said was about another view
+  }
   board.show(next, known);
   desk.follow(next, search);
 }
@@ -216,6 +227,7 @@ function remember() {
   void shelf.note(`page ${about.store}`, { known: board.knownNow, scorer: cache.scorer, heard_ms: remembered_ms });
 }
 let remembered_ms = 0;
+let isTroubled = false;
 
 function act(asked) {
   set("action", { data: asked });
@@ -253,8 +265,12 @@ const page = {
   hasCard: (ticker) => cardOf(ticker) !== null,
 
   isSeen(ticker) {
+    const held = seen.get(ticker);
+    if (held && performance.now() - held.at_ms < SEEN_MS) return held.isSeen;
     const box = cardOf(ticker)?.getBoundingClientRect();
-    return Boolean(box) && box.bottom > 0 && box.top < window.innerHeight;
+    const isSeen = Boolean(box) && box.bottom > 0 && box.top < window.innerHeight;
+    if (box) seen.set(ticker, { isSeen, at_ms: performance.now() });
+    return isSeen;
   },
 
   // A chart that is drawn anew while it is dragged would slip from under the pointer.
@@ -346,6 +362,7 @@ const page = {
   },
 };
 let spanTold = null;
+const seen = new Map();
 let usual_ms = null;
 
 function listen() {
@@ -381,6 +398,16 @@ function listen() {
     // Plotly lays a sheet over the page while a button is down, so there is no dblclick; but it counts the clicks.
     if (event.detail === 2 && event.target.closest?.(".nsewdrag")) ask({ kind: "preset", name: "fit" });
   });
+  for (const name of ["scroll", "resize"]) {
+    window.addEventListener(
+      name,
+      () => {
+        seen.clear();
+        board.look();
+      },
+      { passive: true, capture: true },
+    );
+  }
   document.addEventListener("pointerdown", () => (pressed = true), { capture: true });
   for (const end of ["pointerup", "pointercancel"]) {
     document.addEventListener(end, () => (pressed = false), { capture: true });

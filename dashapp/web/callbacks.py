@@ -195,3 +195,9 @@ def _register_clientside(app: Dash) -> None:
     in_browser("press", Output("action", "data"), Input("keys", "event"), prevent_initial_call=True)
     in_browser("set_look", Output("look", "data"), Input("theme-toggle", "n_clicks"))
     in_browser("set_clock", Output("clock", "data"), Input("heard", "data"), prevent_initial_call=True)
+    in_browser(
+        "tell_trouble",
+        Output("notice", "children", allow_duplicate=True),
+        Input("pulse", "data"),
+        prevent_initial_call=True,
+    )

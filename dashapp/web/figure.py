@@ -23,7 +23,9 @@ from dashapp.web.view import Window
 # Room above +1 and below -1, so that a candle at the edge of the scale is seen whole.
 SCORE_RANGE = [-1.04, 1.04]
 CANDLE_FILL = 0.72  # of a bucket's width; the rest is the gap to the next
-ROOM = 1.08  # above the highest count
+# The scale of counts ends at one of these times a power of ten, a little above the highest: it stays where it is while
+# the newest candle grows, and a chart whose scale moves has to be drawn anew.
+SCALE_STEPS = (1, 2, 3, 4, 5, 6, 8)
 SOURCES_SHOWN = 4
 # The line of averages leads over fewer missing buckets than these; a longer silence is a gap.
 BRIDGED_WIDTHS = 3
@@ -87,7 +89,7 @@ def blanks() -> dict[str, Any]:
         "traces": {each.name: _stubs("", each) for each in RESOLUTIONS},
         "tones": {theme: {tone: getattr(PALETTES[theme], tone) for tone in _TONES} for theme in themes},
         "bridged_widths": BRIDGED_WIDTHS,
-        "room": ROOM,
+        "scale_steps": SCALE_STEPS,
     }
 
 
@@ -119,7 +121,7 @@ def _layout(
         },
         "yaxis2": {
             "domain": [0, 0.16],
-            "range": [0, about["most"] * ROOM or 1],
+            "range": [0, scale_end(about["most"])],
             "fixedrange": True,
             "side": "right",
             "nticks": 3,
@@ -151,6 +153,14 @@ def _layout(
             "open_bucket_ms": None if open_us is None else _ms(open_us),
         },
     }
+
+
+def scale_end(most: int) -> int:
+    """Where the scale of counts ends: at the first step with a twelfth of room above the highest count."""
+    unit = 1
+    while SCALE_STEPS[-1] * unit * 12 < most * 13:
+        unit *= 10
+    return next(step * unit for step in SCALE_STEPS if step * unit * 12 >= most * 13)
 
 
 def interval_text(start_us: int, resolution: Resolution) -> str:

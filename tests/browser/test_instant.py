@@ -225,7 +225,7 @@ def test_a_reload_is_drawn_from_what_the_browser_kept(see: Callable[..., Page], 
     page.reload()
     until(page, '() => document.querySelectorAll(".js-plotly-plot g.painted").length >= 10')
     assert page.evaluate(IN_VIEW) == before
-    page.unroute_all(behavior="ignoreErrors")
+    page.goto("about:blank")
     console_errors.clear()  # the requests that were cut off
 
 

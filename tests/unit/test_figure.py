@@ -91,6 +91,14 @@ def test_counts_stand_below_in_a_panel_of_their_own_on_the_same_time_axis() -> N
     assert layout["xaxis"]["anchor"] == "y2"
 
 
+@pytest.mark.parametrize(
+    ("most", "end"),
+    [(0, 1), (1, 2), (2, 3), (7, 8), (8, 10), (9, 10), (10, 20), (100, 200), (2_700, 3_000), (7_500, 10_000)],
+)
+def test_the_scale_of_counts_ends_at_a_round_number_with_room_above_the_highest(most: int, end: int) -> None:
+    assert figure.scale_end(most) == end
+
+
 def test_the_scale_is_fixed_around_minus_one_to_one() -> None:
     low, high = drawn(series([NINE]))["layout"]["yaxis"]["range"]
     assert -1.1 < low < -1

@@ -115,6 +115,8 @@ function look(name) {
 /** The outputs of follow_view for a new view. Cards of tickers that stay are kept as they are, charts and all. */
 function shown(next, held, cards, table, known, search) {
   const alike = held !== null && view.same(next.tickers, held.tickers);
+  // Dash makes all cards anew when it gets another list of them; in another order they are only moved (desk.mjs).
+  const sameCards = held !== null && view.same(next.tickers.toSorted(), held.tickers.toSorted());
   return [
     search,
     alike ? asIs() : view.options(next, known),
@@ -122,7 +124,7 @@ function shown(next, held, cards, table, known, search) {
     next.resolution,
     next.range,
     next,
-    alike ? asIs() : next.tickers.map((ticker) => keptCard(cards, ticker) ?? newCard(table, ticker)),
+    sameCards ? asIs() : next.tickers.map((ticker) => keptCard(cards, ticker) ?? newCard(table, ticker)),
     `grid ${gridSize(next.tickers.length)}`,
   ];
 }

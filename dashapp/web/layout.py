@@ -38,9 +38,9 @@ TICKER_PLACE = "\u0000"
 
 # What the first chart needs; assets/desk.mjs fetches the rest once there is one.
 MODULES = (
-    "main", "action", "arrangement", "average", "axis", "candles", "chart", "clock", "crosshair", "desk", "element",
-    "evidence", "link", "live", "place", "shade", "stage", "stream", "theme", "ticks", "view", "watchlist", "zone",
-    "zones",
+    "main", "action", "arrangement", "average", "axis", "candles", "chart", "clock", "crosshair", "desk", "effect",
+    "element", "evidence", "link", "live", "place", "shade", "stage", "stream", "theme", "ticks", "view", "watchlist",
+    "zone", "zones",
 )  # fmt: skip
 
 # What the page will want before its first candle, and would else ask for one after the other.
@@ -145,8 +145,6 @@ def card(ticker: str) -> html.Article:
     }
     hidden: dict[str, Any] = {"aria-hidden": "true"}
     return html.Article(
-        # By its id React knows a card again, and moves it with its chart where the order changes.
-        id={"type": "card", "ticker": ticker},
         className="card",
         children=[
             html.Header(

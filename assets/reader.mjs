@@ -54,7 +54,7 @@ export class Reader {
     this.#desk.placed(this.place);
     this.#desk.mark(stageOf(ticker), start_ms);
     if (isOther) this.#load();
-    else this.#list();
+    else if (this.#items) this.#list(); // else it is on its way
     if (takeFocus) this.#parts.list.focus({ preventScroll: true });
   }
 

@@ -2,7 +2,7 @@
 
 import { signed } from "./chart.mjs";
 import { make } from "./element.mjs";
-import { candleAt, chartOf, isSeen, scaleOf, stages, tickerOf } from "./stage.mjs";
+import { candleAt, chartOf, isSeen, scaleOf, stages } from "./stage.mjs";
 import { cityOf, dayText, timeText } from "./zone.mjs";
 
 const COUNT = 1; // of customdata, as in figure.py
@@ -74,7 +74,6 @@ function mark(stage, chart) {
     parts.dot.style.transform = `translate(${x.toFixed(1)}px, ${scale.y(candles.close[at]).toFixed(1)}px)`;
     place(parts.value, x, scale);
   }
-  if (isPointedAt) stage.dataset.marked = `${tickerOf(stage)}@${start_ms}`;
 }
 
 function valueText(candles, at) {

@@ -35,7 +35,7 @@ export function zoneNow() {
 
 /** An address with the candle whose texts are open. */
 export function placed(search) {
-  return place.format(search, open, orders());
+  return place.format(search, open);
 }
 
 /** The page shows this view now; `search` is the address it came from, where it came from one. */
@@ -43,7 +43,7 @@ export function follow(next, search = null) {
   view = next;
   arrange(next);
   if (search !== null) {
-    const wanted = place.parse(search, orders());
+    const wanted = place.parse(search);
     if (!wanted) reader?.close();
     open = wanted;
     if (open) for (const stage of stages()) reopen(stage);
@@ -61,8 +61,10 @@ export function follow(next, search = null) {
 /** Starts it all. `page` is what this needs of the page: act(action), which changes the view, and refill(). */
 export function install(given) {
   page = given;
-  open = place.parse(window.location.search, orders());
+  open = place.parse(window.location.search);
   watch(meet);
+  // Before anything is painted, so that no card is seen where it does not belong.
+  new MutationObserver(() => view && arrange(view)).observe(document.getElementById("grid"), { childList: true });
   point();
   const bar = document.querySelector(".bar");
   // What stays below the bar has to know how many rows it takes.
@@ -73,21 +75,19 @@ export function install(given) {
   idle(() => load(), { timeout: 1_500 });
 }
 
-const orders = () => ["effect", "newest", "oldest", "highest", "lowest", "source"];
-
-/** Which card is large, and by which the others go. React may write the class of the grid, so it is written after it. */
+/** Puts the cards in the order of the view, and makes the one in focus large. Dash knows nothing of either. */
 function arrange(next) {
-  const focus = arrangement.focusOf(next);
   const grid = document.getElementById("grid");
   if (!grid) return;
+  const focus = arrangement.focusOf(next);
   if (focus) grid.dataset.focus = focus;
   else delete grid.dataset.focus;
   grid.style.setProperty("--smalls", Math.max(1, next.tickers.length - 1));
-  requestAnimationFrame(() => {
-    for (const card of grid.querySelectorAll(".card[data-ticker]")) {
-      card.toggleAttribute("data-large", card.dataset.ticker === focus);
-    }
-  });
+  const cards = [...grid.querySelectorAll(".card[data-ticker]")];
+  for (const card of cards) card.toggleAttribute("data-large", card.dataset.ticker === focus);
+  const placeOf = (card) => next.tickers.indexOf(card.dataset.ticker);
+  const ordered = cards.toSorted((a, b) => placeOf(a) - placeOf(b));
+  if (ordered.some((card, at) => card !== cards[at])) grid.append(...ordered);
 }
 
 function meet(chart) {
@@ -114,7 +114,6 @@ function drawn(stage) {
   axis.paint(stage, chart, zoneNow());
   if (!painter.isPainting()) shade(chart);
   crosshair.refresh();
-  if (view) arrange(view);
   if (reader?.place) reader.drew(chart);
   else reopen(stage);
 }
@@ -214,8 +213,9 @@ function mark(stage, moment_ms) {
 /** Takes the crosshair away, or back to the candle whose texts are open. */
 function unmark() {
   const stage = open && reader?.place && stageOf(open.ticker);
-  if (stage) mark(stage, open.start_ms);
-  else crosshair.hide();
+  const held = crosshair.marked();
+  if (!stage) crosshair.hide();
+  else if (held?.stage !== stage || held.moment_ms !== open.start_ms || held.y >= 0) mark(stage, open.start_ms);
 }
 
 /** Says something to those who hear the page. */

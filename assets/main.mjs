@@ -149,6 +149,8 @@ function lookOf(name) {
 /** The outputs of follow_view for a new view. Cards of tickers that stay are kept as they are, charts and all. */
 function shown(next, held, cards, known, search) {
   const alike = held !== null && view.same(next.tickers, held.tickers);
+  // Dash makes all cards anew when it gets another list of them; in another order they are only moved (desk.mjs).
+  const sameCards = held !== null && view.same(next.tickers.toSorted(), held.tickers.toSorted());
   return [
     search,
     alike ? asIs() : view.options(next, known),
@@ -156,7 +158,7 @@ function shown(next, held, cards, known, search) {
     next.resolution,
     next.range,
     next,
-    alike ? asIs() : next.tickers.map((ticker, at) => keptCard(cards, ticker) ?? newCard(ticker, at)),
+    sameCards ? asIs() : next.tickers.map((ticker, at) => keptCard(cards, ticker) ?? newCard(ticker, at)),
     `grid ${gridSize(next.tickers.length)}`,
   ];
 }

@@ -16,8 +16,6 @@ const AGAIN_MS = 400;
 // As in the style sheet: below this the reader is a sheet at the bottom.
 const NARROW = "(max-width: 799px)";
 
-export const ORDER_NAMES = ORDERS.map(([name]) => name);
-
 /** `desk` is what this needs: zone(), placed(open), which writes the address, mark(stage, moment_ms) and say(text). */
 export class Reader {
   #desk;
@@ -40,7 +38,7 @@ export class Reader {
   }
 
   /** Opens the candle of a ticker whose bucket holds a moment. */
-  open(ticker, moment_ms, { order = this.#open?.order ?? ORDER_NAMES[0], takeFocus = true } = {}) {
+  open(ticker, moment_ms, { order = this.#open?.order ?? ORDERS[0][0], takeFocus = true } = {}) {
     const chart = chartOf(stageOf(ticker));
     if (!chart) return;
     const { width_ms, resolution } = chart.layout.meta;
@@ -56,7 +54,7 @@ export class Reader {
     this.#desk.placed(this.place);
     this.#desk.mark(stageOf(ticker), start_ms);
     if (isOther) this.#load();
-    else this.#list();
+    else if (this.#items) this.#list(); // else it is on its way
     if (takeFocus) this.#parts.list.focus({ preventScroll: true });
   }
 

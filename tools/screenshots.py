@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-TICKERS = "AAPL,TSLA,NVDA,MSFT,AMZN,META,GOOGL,JPM,AMD"
+TICKERS = "AAPL,TSLA,NVDA,MSFT,AMZN,META,GOOG,JPM,BAC"
 FLAGS = ("--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu")
 PATIENCE_MS = 60_000
 DRAWN = "() => [...document.querySelectorAll('.card[data-ticker]')].some(c => c.querySelector('.axis span'))"

@@ -50,8 +50,8 @@ CHUNK_FORM = 1
 # What the first chart needs; assets/desk.mjs fetches the rest once there is one.
 MODULES = (
     "main", "action", "arrangement", "average", "axis", "board", "cache", "candles", "chart", "chunks", "clock",
-    "crosshair", "desk", "element", "evidence", "link", "live", "offline", "painter", "place", "preload", "shade",
-    "shelf", "stage", "stream", "theme", "ticks", "view", "watchlist", "zone", "zones",
+    "crosshair", "desk", "effect", "element", "evidence", "link", "live", "offline", "painter", "place", "preload",
+    "shade", "shelf", "stage", "stream", "theme", "ticks", "view", "watchlist", "zone", "zones",
 )  # fmt: skip
 
 # What the page will want before its first candle, and would else ask for one after the other.
@@ -167,8 +167,6 @@ def card(ticker: str) -> html.Article:
     }
     hidden: dict[str, Any] = {"aria-hidden": "true"}
     return html.Article(
-        # By its id React knows a card again, and moves it with its chart where the order changes.
-        id={"type": "card", "ticker": ticker},
         className="card",
         children=[
             html.Header(

@@ -331,7 +331,6 @@ def test_tickers_are_added_and_taken_away_by_keyboard_alone(see: Callable[..., P
     page.get_by_placeholder("Search tickers").wait_for()
     page.keyboard.type("csc")
     page.get_by_role("option", name="CSCO").wait_for()
-    page.keyboard.press("Tab")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Space")
     drawn(page, 2)

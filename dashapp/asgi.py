@@ -49,7 +49,7 @@ def build(settings: config.Settings) -> FastAPI:
         replay_max_rows=settings.live_replay_max_rows,
     )
     stream_pool = ThreadPoolExecutor(STREAM_THREADS, thread_name_prefix="stream")
-    writer = ItemWriter(settings, load_scorer(), now_us=now_us, on_commit=lambda _: live.wake())
+    writer = ItemWriter(settings, load_scorer(settings.ingest_scorer), now_us=now_us, on_commit=lambda _: live.wake())
     push_pool = ThreadPoolExecutor(PUSH_THREADS, thread_name_prefix="push")
     metrics = Metrics(reader, cache, writer=writer.counts, sources=partial(read_health, store.data_dir))
     hub = Hub(

@@ -28,6 +28,8 @@ from rich.table import Table
 
 from dashapp import __version__, config, embedded
 from dashapp.clock import now_us
+from dashapp.commands.output import emit as _emit
+from dashapp.commands.scorer import add_scorer_commands
 from dashapp.config import Settings
 from dashapp.errors import BadTime, TickertoneError, UsageError
 from dashapp.ingest.columns import RowOptions, parse_mapping
@@ -40,7 +42,6 @@ from dashapp.ingest.sources.file import read_columns
 from dashapp.ingest.sources.simulated import load_feed
 from dashapp.model.item import Item
 from dashapp.model.resolution import parse_resolution
-from dashapp.model.score import label_of, quantise
 from dashapp.model.ticker import normalise_ticker
 from dashapp.model.time import to_iso
 from dashapp.query import answer
@@ -142,9 +143,7 @@ def build_parser() -> argparse.ArgumentParser:
     command("verify", check, "Recompute every bucket from the raw scores by another way and compare.")
     command("status", status, "What the store holds and what waits for the rollup.")
 
-    sub = command("score", score, "Score one text.")
-    sub.add_argument("text")
-    sub.add_argument("--scorer", metavar="NAME", help="scorer to use; the default one otherwise")
+    add_scorer_commands(command)
 
     sub = command("keys", keys, "Make, list or revoke the API keys that push items.")
     sub.add_argument("action", choices=["add", "list", "revoke"], help="`add` prints the key, which is shown only once")
@@ -178,7 +177,10 @@ def ingest(asked: argparse.Namespace, settings: Settings) -> int:
         scorer=asked.given_scorer,
     )
     job = Ingest(
-        Store(settings, create=True), load_scorer(asked.scorer), batch_rows=settings.ingest_batch_rows, now_us=now_us
+        Store(settings, create=True),
+        load_scorer(asked.scorer or settings.ingest_scorer),
+        batch_rows=settings.ingest_batch_rows,
+        now_us=now_us,
     )
     unreadable: list[TickertoneError] = []
 
@@ -335,15 +337,6 @@ def status(asked: argparse.Namespace, settings: Settings) -> int:
     return DONE
 
 
-def score(asked: argparse.Namespace, settings: Settings) -> int:
-    """Score one text."""
-    (sentiment,) = load_scorer(asked.scorer).score([asked.text])
-    label = label_of(quantise(sentiment.score))
-    body = {"score": sentiment.score, "label": label, "confidence": sentiment.confidence}
-    _emit(asked, body, f"{sentiment.score:+.4f} {label}")
-    return DONE
-
-
 def keys(asked: argparse.Namespace, settings: Settings) -> int:
     """Make, list or revoke API keys."""
     held = ApiKeys(settings.data_dir)
@@ -425,11 +418,6 @@ def _serve(asked: argparse.Namespace, settings: Settings, background: embedded.B
         background.stop()
     _complain(f"{settings.host}:{port} cannot be listened on. Choose another with --port.")
     return FAILED
-
-
-def _emit(asked: argparse.Namespace, body: dict[str, Any], text: str) -> None:
-    sys.stdout.write((json.dumps(body) if asked.json else text) + "\n")
-    sys.stdout.flush()
 
 
 def _summary_json(total: IngestSummary) -> dict[str, Any]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
-from typing import Protocol
+from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from dashapp.errors import UnknownScorer
 from dashapp.model.item import Item
@@ -23,6 +23,22 @@ class Sentiment:
     confidence: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class WordShare:
+    """What one word of a text did to its score."""
+
+    word: str
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A score and the shares of the words in it, in the order of the text; they add up to the score."""
+
+    score: float
+    shares: tuple[WordShare, ...]
+
+
 class Scorer(Protocol):
     """Scores texts. The same name, version and text give the same sentiment, on any machine, for ever."""
 
@@ -36,6 +52,14 @@ class Scorer(Protocol):
 
     def score(self, texts: Sequence[str]) -> list[Sentiment]:
         """One sentiment for each text, in order; safe to call from several threads."""
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """A scorer that can say which words moved a score."""
+
+    def explain(self, text: str) -> Explanation:
+        """The score of a text, shared out among its words so that the shares add up to it."""
 
 
 def identity(scorer: Scorer) -> str:
@@ -76,29 +100,57 @@ def score_items(items: Sequence[Item], scorer: Scorer) -> tuple[list[Score], lis
 
 # The scorer of scores that came with their items from someone who did not say.
 GIVEN_SCORER = "given@1"
-DEFAULT_SCORER = "vader"
-DEFAULT_SCORER_IDENTITY = f"{DEFAULT_SCORER}@{version('vaderSentiment')}"
+DEFAULT_SCORER = "finance"
+# Written out, so that readers need not load the model to prefer its scores; a test compares it with the model.
+DEFAULT_SCORER_IDENTITY = f"{DEFAULT_SCORER}@1"
 
 
 def load_scorer(name: str | None = None) -> Scorer:
-    """The scorer of that name, or `name@version`; the default one without a name.
+    """The scorer of that name, of `name@version`, or of `name:place`; the default one without a name.
 
-    Raises UnknownScorer, which lists those there are, for a name or a version that is not installed.
+    The place is a model file for `finance` (one that `tickertone scorer train` wrote), a folder or an id of the model
+    hub for `finbert`. Raises UnknownScorer, which lists those there are, for a name or a version that is not installed;
+    BadModel for a place that holds none.
     """
-    wanted, _, wanted_version = (name or DEFAULT_SCORER).partition("@")
-    if wanted not in _SCORERS:
-        raise UnknownScorer(f"scorer {name!r} is unknown. Use one of: {', '.join(_SCORERS)}.", scorer=name)
-    scorer = _SCORERS[wanted]()
+    wanted, _, place = (name or DEFAULT_SCORER).partition(":")
+    wanted_version = ""
+    if not place:
+        wanted, _, wanted_version = wanted.partition("@")
+    if wanted not in _SCORERS or (place and wanted not in _PLACED):
+        raise UnknownScorer(
+            f"scorer {name!r} is unknown. Use one of: {', '.join(_SCORERS)}, finance:FILE, finbert:FOLDER.", scorer=name
+        )
+    scorer = _SCORERS[wanted](place)
     if wanted_version not in ("", scorer.version):
         raise UnknownScorer(f"scorer {name!r} is not installed; {identity(scorer)} is.", scorer=name)
     return scorer
 
 
-def _vader() -> Scorer:
-    # Here, since it knows this module; and a scorer is a heavy thing to import for those who use another.
+# Here inside, since they know this module; and a scorer is a heavy thing to import for those who use another.
+def _finance(place: str) -> Scorer:
+    from dashapp.ingest.scoring.finance import Finance
+
+    return Finance(Path(place) if place else None)
+
+
+def _vader(_: str) -> Scorer:
     from dashapp.ingest.scoring.vader import Vader
 
     return Vader()
 
 
-_SCORERS: dict[str, Callable[[], Scorer]] = {"vader": _vader}
+def _finbert(place: str) -> Scorer:
+    from dashapp.ingest.scoring.finbert import Finbert
+
+    return Finbert(place)
+
+
+_SCORERS: dict[str, Callable[[str], Scorer]] = {"finance": _finance, "vader": _vader, "finbert": _finbert}
+_PLACED = frozenset({"finance", "finbert"})
+
+
+def explain(scorer: Scorer, text: str) -> Explanation:
+    """Which words moved the score of a text; raises UnknownScorer for one that cannot tell."""
+    if not isinstance(scorer, Explains):
+        raise UnknownScorer(f"scorer {identity(scorer)} cannot say which words moved a score; {DEFAULT_SCORER} can.")
+    return scorer.explain(text)

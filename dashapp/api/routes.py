@@ -18,13 +18,18 @@ from dashapp.query.series import SeriesReader
 
 
 def build_router(
-    reader: SeriesReader, cache: ResponseCache, pool: Executor, now_us: Callable[[], EpochUs], measured: Metrics
+    reader: SeriesReader,
+    cache: ResponseCache,
+    pool: Executor,
+    now_us: Callable[[], EpochUs],
+    measured: Metrics,
+    explain: drilldown.Explain,
 ) -> APIRouter:
     """The routes for reading; everything that waits for the store runs in `pool`, never on the event loop."""
     desk = Desk(reader, cache, pool, now_us)
     answers = APIRouter(responses=ERRORS, dependencies=[Depends(only_what_is_known)])
     timeseries.add_routes(answers, desk)
-    drilldown.add_routes(answers, desk)
+    drilldown.add_routes(answers, desk, explain)
     tickers.add_routes(answers, desk)
     export.add_routes(answers, desk)
     state = APIRouter(responses={503: ERRORS[503]})

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from dashapp.errors import UnknownScorer
+from dashapp.ingest.stories import relevance_of, story_of
 from dashapp.model.item import Item
 from dashapp.model.score import Score, quantise
 
@@ -68,12 +69,16 @@ def identity(scorer: Scorer) -> str:
 
 
 def score_items(items: Sequence[Item], scorer: Scorer) -> tuple[list[Score], list[int]]:
-    """The scores of items, and for each the index of the item it is of; scored are only those that came without."""
+    """The scores of items, and for each the index of the item it is of.
+
+    Scored, and marked with story and relevance, are only those that came without a score.
+    """
     unscored = [item for item in items if any(mention.score is None for mention in item.mentions)]
     sentiments = dict(zip(map(id, unscored), scorer.score([item.text for item in unscored]), strict=True))
     scorer_identity = identity(scorer)
     scores, owners = [], []
     for owner, item in enumerate(items):
+        story_id = story_of(item.text) if id(item) in sentiments else None
         for mention in item.mentions:
             if mention.score is None:
                 sentiment = sentiments[id(item)]
@@ -91,7 +96,8 @@ def score_items(items: Sequence[Item], scorer: Scorer) -> tuple[list[Score], lis
                     text=item.text,
                     url=item.url,
                     confidence=confidence,
-                    relevance=mention.relevance,
+                    relevance=relevance_of(item, mention),
+                    story_id=story_id,
                 )
             )
             owners.append(owner)

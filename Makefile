@@ -48,6 +48,8 @@ bench: .venv/.installed-bench  ## the measured claims; minutes, and needs a quie
 	$(BIN)/python -m bench.ingest
 	$(BIN)/python -m bench.live
 	$(BIN)/python -m bench.browser
+	@if [ -n "$$TICKERTONE_REAL_DATA" ]; then $(BIN)/python -m bench.scorers "$$TICKERTONE_REAL_DATA/labelled_train/sent_train.csv"; \
+	else echo "bench.scorers needs labelled texts: set TICKERTONE_REAL_DATA"; fi
 
 clean:  ## take away caches and build output
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info

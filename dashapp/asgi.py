@@ -19,6 +19,7 @@ from dashapp.api.stream import build_stream_router
 from dashapp.api.termination import on_termination
 from dashapp.clock import now_us
 from dashapp.ingest.health import read_health
+from dashapp.ingest.scoring.explainer import Explainer
 from dashapp.ingest.scoring.scorer import DEFAULT_SCORER_IDENTITY, load_scorer
 from dashapp.ingest.sources.push import read_push
 from dashapp.ingest.writer import ItemWriter
@@ -49,7 +50,7 @@ def build(settings: config.Settings) -> FastAPI:
         replay_max_rows=settings.live_replay_max_rows,
     )
     stream_pool = ThreadPoolExecutor(STREAM_THREADS, thread_name_prefix="stream")
-    writer = ItemWriter(settings, load_scorer(), now_us=now_us, on_commit=lambda _: live.wake())
+    writer = ItemWriter(settings, load_scorer(settings.ingest_scorer), now_us=now_us, on_commit=lambda _: live.wake())
     push_pool = ThreadPoolExecutor(PUSH_THREADS, thread_name_prefix="push")
     health = partial(read_health, store.data_dir)
     metrics = Metrics(reader, cache, writer=writer.counts, sources=health)
@@ -88,7 +89,7 @@ def build(settings: config.Settings) -> FastAPI:
     )
     problems.install(server)
     server.add_middleware(RequestMetrics, metrics=metrics)
-    server.include_router(build_router(reader, cache, pool, now_us, metrics, health))
+    server.include_router(build_router(reader, cache, pool, now_us, metrics, health, Explainer().words))
     server.include_router(build_items_router(writer, read_rows, ApiKeys(store.data_dir), settings, push_pool))
     server.include_router(build_stream_router(hub, reader.scorer, stream_pool))
     problems.add_not_found(server)

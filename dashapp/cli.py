@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import io
 import json
 import logging
-import os
 import signal
 import sys
 import threading
@@ -20,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, TextIO
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from rich.console import Console
@@ -29,19 +27,20 @@ from rich.table import Table
 
 from dashapp import __version__, config, embedded
 from dashapp.clock import now_us
+from dashapp.commands.output import emit, mute_stdout, standard_output, write
+from dashapp.commands.scorer import add_scorer_commands, chosen_scorer
 from dashapp.config import Settings
-from dashapp.errors import BadTime, OutputNotWritable, TickertoneError, UnknownScorer, UsageError
+from dashapp.errors import BadTime, TickertoneError, UsageError
 from dashapp.ingest.columns import RowOptions, parse_mapping, parse_source
 from dashapp.ingest.health import SourceHealth
 from dashapp.ingest.rejects import Rejection
-from dashapp.ingest.scoring.scorer import DEFAULT_SCORER_IDENTITY, Scorer, load_scorer, parse_scorer
+from dashapp.ingest.scoring.scorer import DEFAULT_SCORER_IDENTITY, parse_scorer
 from dashapp.ingest.service import Ingest, IngestSummary
 from dashapp.ingest.sources.columnar import Columns
 from dashapp.ingest.sources.file import read_columns
 from dashapp.ingest.sources.simulated import load_feed
 from dashapp.model.item import Item
 from dashapp.model.resolution import parse_resolution
-from dashapp.model.score import label_of, quantise
 from dashapp.model.ticker import normalise_ticker
 from dashapp.model.time import to_iso
 from dashapp.query import answer
@@ -77,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(str(error))
         return error.exit_code
     except BrokenPipeError:  # whoever read our output has heard enough
-        _mute_stdout()
+        mute_stdout()
         return DONE
     except KeyboardInterrupt:
         return FAILED
@@ -146,9 +145,7 @@ def build_parser() -> argparse.ArgumentParser:
     command("verify", check, "Recompute every bucket from the raw scores by another way and compare.")
     command("status", status, "What the store holds and what waits for the rollup.")
 
-    sub = command("score", score, "Score one text.")
-    sub.add_argument("text")
-    sub.add_argument("--scorer", metavar="NAME", help="scorer to use; the default one otherwise")
+    add_scorer_commands(command)
 
     sub = command("keys", keys, "Make, list or revoke the API keys that push items.")
     sub.add_argument("action", choices=["add", "list", "revoke"], help="`add` prints the key, which is shown only once")
@@ -181,7 +178,7 @@ def ingest(asked: argparse.Namespace, settings: Settings) -> int:
         source=None if asked.source is None else parse_source(asked.source),
         scorer=None if asked.given_scorer is None else parse_scorer(asked.given_scorer),
     )
-    scorer = _scorer(asked.scorer)
+    scorer = chosen_scorer(asked.scorer, settings)
     job = Ingest(Store(settings, create=True), scorer, batch_rows=settings.ingest_batch_rows, now_us=now_us)
     unreadable: list[TickertoneError] = []
 
@@ -196,7 +193,7 @@ def ingest(asked: argparse.Namespace, settings: Settings) -> int:
     name = Path(asked.files[0]).name if len(asked.files) == 1 else f"{len(asked.files)}-files"
     summary = job.run(rows(), name)
     if not unreadable or len(asked.files) > 1:
-        _emit(asked, _summary_json(summary), _summary_text(summary))
+        emit(asked, _summary_json(summary), _summary_text(summary))
     for error in unreadable:
         _complain(str(error))
     return max((error.exit_code for error in unreadable), default=DONE)
@@ -221,7 +218,7 @@ def feed(asked: argparse.Namespace, settings: Settings) -> int:
         "rejected": sum(source.rejected for source in sources),
         "ignored": sum(source.ignored for source in sources),
     }
-    _emit(asked, body, "\n".join(map(_source_text, sources)))
+    emit(asked, body, "\n".join(map(_source_text, sources)))
     return FAILED if all(source.is_failing and source.last_success_us is None for source in sources) else DONE
 
 
@@ -258,7 +255,7 @@ def roll_up(asked: argparse.Namespace, settings: Settings) -> int:
             "seconds": round(result.seconds, 6),
         }
         text = f"{result.buckets_changed:,} buckets changed, revision {result.revision}, {result.seconds:.2f} s"
-        _emit(asked, body, text)
+        emit(asked, body, text)
 
     if asked.every is None:
         report(rollup(store, full=asked.full))
@@ -283,7 +280,7 @@ def upkeep(asked: argparse.Namespace, settings: Settings) -> int:
         f"{done.compacted.files_before:,} files of scores put together into {done.compacted.files_after:,}; "
         f"{done.vacuumed.files:,} files deleted, {done.vacuumed.freed_bytes / 1e6:,.1f} MB; {done.seconds:.2f} s"
     )
-    _emit(asked, body, text)
+    emit(asked, body, text)
     return DONE
 
 
@@ -302,11 +299,11 @@ def query(asked: argparse.Namespace, settings: Settings) -> int:
     query_time_ms = round((time.perf_counter() - began) * 1e3, 3)
     shape = "json" if asked.json else asked.format or "table"
     if shape == "csv":
-        _write(answer.to_csv(series, moment))
+        write(answer.to_csv(series, moment))
         return DONE
     body = answer.with_progress(answer.timeseries(series, moment), resolution, moment)
     if shape == "json":
-        _write(json.dumps({**body, "cache_hit": False, "query_time_ms": query_time_ms, "revision": revision}) + "\n")
+        write(json.dumps({**body, "cache_hit": False, "query_time_ms": query_time_ms, "revision": revision}) + "\n")
         return DONE
     table = Table("timestamp", "open", "high", "low", "close", "avg", "count", "+", "0", "-", "sources", "")
     for row in answer.buckets(series, moment):
@@ -315,7 +312,7 @@ def query(asked: argparse.Namespace, settings: Settings) -> int:
         table.add_row(
             row["timestamp"], *scores, *counts, ", ".join(row["sources"]), "partial" if row["is_partial"] else ""
         )
-    with _standard_output():
+    with standard_output():
         Console(width=None if sys.stdout.isatty() else 200).print(table)
     if series.has_more:
         stderr.print(f"There is more: --cursor {body['next_cursor']} goes on.")
@@ -331,7 +328,7 @@ def check(asked: argparse.Namespace, settings: Settings) -> int:
     if result.differ:
         lines.append("`tickertone rollup --full` builds all buckets anew from the scores.")
     body = {"checked": result.checked, "differ": result.differ, "worst": result.worst}
-    _emit(asked, body, "\n".join(lines))
+    emit(asked, body, "\n".join(lines))
     return FAILED if result.differ else DONE
 
 
@@ -353,16 +350,7 @@ def status(asked: argparse.Namespace, settings: Settings) -> int:
         "bytes": sum(file.size_bytes for table in (store.scores.table, store.buckets.table) for file in table.files()),
         "simulated": store.is_simulated,
     }
-    _emit(asked, body, "\n".join(f"{name:14} {value}" for name, value in body.items()))
-    return DONE
-
-
-def score(asked: argparse.Namespace, settings: Settings) -> int:
-    """Score one text."""
-    (sentiment,) = _scorer(asked.scorer).score([asked.text])
-    label = label_of(quantise(sentiment.score))
-    body = {"score": sentiment.score, "label": label, "confidence": sentiment.confidence}
-    _emit(asked, body, f"{sentiment.score:+.4f} {label}")
+    emit(asked, body, "\n".join(f"{name:14} {value}" for name, value in body.items()))
     return DONE
 
 
@@ -373,15 +361,15 @@ def keys(asked: argparse.Namespace, settings: Settings) -> int:
         raise UsageError("tickertone keys add NAME | list | revoke NAME")
     if asked.action == "add":
         text, key = held.add(asked.name, now_us=now_us())
-        _emit(asked, {"key": text, **_key_json(key)}, text)
+        emit(asked, {"key": text, **_key_json(key)}, text)
         stderr.print("Keep it now: it is not shown again.", highlight=False)
     elif asked.action == "revoke":
         key = held.revoke(asked.name, now_us=now_us())
-        _emit(asked, _key_json(key), f"{key.name} ({key.id}) is not valid any more.")
+        emit(asked, _key_json(key), f"{key.name} ({key.id}) is not valid any more.")
     else:
         found = [_key_json(key) for key in held.all()]
         lines = [f"{each['id']}  {each['created']:27}  {each['name']:20}  {_validity(each)}" for each in found]
-        _emit(asked, {"keys": found}, "\n".join(lines) or "There are no keys.")
+        emit(asked, {"keys": found}, "\n".join(lines) or "There are no keys.")
     return DONE
 
 
@@ -440,7 +428,7 @@ def _serve(asked: argparse.Namespace, settings: Settings, background: embedded.B
     url = f"http://{settings.host}:{port}/"
 
     def started() -> None:
-        _emit(asked, {"url": url}, f"Tickertone is at {url} (Ctrl-C ends it)")
+        emit(asked, {"url": url}, f"Tickertone is at {url} (Ctrl-C ends it)")
 
     try:
         if serve_until_signal(build(settings), settings, port=port, started=started):
@@ -449,38 +437,6 @@ def _serve(asked: argparse.Namespace, settings: Settings, background: embedded.B
         background.stop()
     _complain(f"{settings.host}:{port} cannot be listened on. Choose another with --port.")
     return FAILED
-
-
-def _emit(asked: argparse.Namespace, body: dict[str, Any], text: str) -> None:
-    _write((json.dumps(body) if asked.json else text) + "\n")
-
-
-def _write(text: str) -> None:
-    with _standard_output() as file:
-        file.write(text)
-
-
-@contextmanager
-def _standard_output() -> Iterator[TextIO]:
-    """Standard output, flushed at the end; what its encoding has no letters for is written as numbers.
-
-    Raises OutputNotWritable, and BrokenPipeError where nobody reads it any more.
-    """
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
-    try:
-        yield sys.stdout
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        _mute_stdout()
-        raise OutputNotWritable(f"Standard output cannot be written: {error.strerror}.") from error
-
-
-def _mute_stdout() -> None:
-    """Drop what standard output still holds, which Python would try to write once more at the end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _summary_json(total: IngestSummary) -> dict[str, Any]:
@@ -523,13 +479,6 @@ def _zone(name: str | None) -> ZoneInfo | None:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise BadTime(f"--tz {name!r} is not an IANA time zone; examples: UTC, America/New_York.") from None
-
-
-def _scorer(name: str | None) -> Scorer:
-    try:
-        return load_scorer(name)
-    except UnknownScorer as error:  # elsewhere one that is missing; here an option that is wrong
-        raise UsageError(f"--scorer: {error}") from None
 
 
 def _complain(message: str) -> None:

@@ -45,6 +45,11 @@ class Settings:
     scorer: str = _setting(
         "", "name@version", "Scorer the charts show. Empty: the only one in the store, or the default of several."
     )
+    ingest_scorer: str = _setting(
+        "finance",
+        "name",
+        "Scorer of what comes in without a score: finance, vader, finbert, finance:FILE of a model, or finbert:FOLDER.",
+    )
     rollup_every_s: float = _setting(30.0, "s", "Pause between two rollups in `run` and `demo`.", low=0.1, high=86_400)
     upkeep_every_s: float = _setting(
         300.0, "s", "Pause between two rounds of upkeep (compaction, vacuum) in `run` and `demo`.", low=1, high=86_400

@@ -102,7 +102,9 @@ class Demo:
                 "Give the demo a folder of its own with --data-dir."
             )
         self._store.mark_simulated()
-        self._ingest = Ingest(self._store, load_scorer(), batch_rows=settings.ingest_batch_rows, now_us=now_us)
+        self._ingest = Ingest(
+            self._store, load_scorer(settings.ingest_scorer), batch_rows=settings.ingest_batch_rows, now_us=now_us
+        )
         self._fed_up_to_us = 0
 
     def catch_up(self) -> int:

@@ -12,6 +12,8 @@ TickertoneError
 │   ├── NotAcceptable          no format the answer exists in is one the client takes (HTTP 406)
 │   ├── BadTicker              not a ticker symbol
 │   ├── BadSetting             a setting with a value it cannot have
+│   ├── BadLabels              labelled texts that cannot be trained on or compared with
+│   ├── BadModel               a file that is not a scorer's model
 │   ├── BadMapping             --map, or a file without the columns that are needed
 │   ├── UnreadableInput        a file that is missing or not of the format it claims
 │   ├── UnknownEncoding        a Content-Encoding that is not read: HTTP 415
@@ -123,6 +125,18 @@ class BadSetting(UsageError):
     """A setting that has a value it cannot have."""
 
     code = "BAD_SETTING"
+
+
+class BadLabels(UsageError):
+    """Labelled texts that cannot be trained on or compared with."""
+
+    code = "BAD_LABELS"
+
+
+class BadModel(UsageError):
+    """A file that is not a scorer's model."""
+
+    code = "BAD_MODEL"
 
 
 class BadMapping(UsageError):

@@ -128,6 +128,13 @@ class ColumnsOfMany(Range):
     series: list[Columns]
 
 
+class Word(Body):
+    """One word of a text, and what it did to the score; the shares of all words add up to the score."""
+
+    word: str
+    share: float
+
+
 class Item(Body):
     """One text as it was scored for the ticker."""
 
@@ -145,6 +152,9 @@ class Item(Body):
     text: str
     story_id: str | None
     position: int = Field(description="Orders scores by acceptance; shifted right by 20 bits it is the revision")
+    words: list[Word] | None = Field(
+        default=None, description="With explain=true: the words of the text in order; null where the scorer cannot tell"
+    )
 
 
 class Items(Page):

@@ -70,12 +70,27 @@ ScorerAsked = Annotated[
 ]
 
 
+ExplainAsked = Annotated[
+    str,
+    WithJsonSchema({"type": "string", "enum": ["true", "false"]}),
+    Query(
+        alias="explain", description="Say of each text which words moved its score, in JSON, where the scorer can tell"
+    ),
+]
+
 FORM_TEXT = "The form of the answer; what Accept says without"
 
 
 def one_of(*names: str) -> WithJsonSchema:
     """The schema of a parameter that has one of these values."""
     return WithJsonSchema({"type": "string", "enum": list(names)})
+
+
+def parse_explain(text: str) -> bool:
+    """Whether explanations are asked for; raises BadParameter."""
+    if text not in ("true", "false"):
+        raise BadParameter(f"explain is {text[:40]!r}; it must be true or false.", explain=text[:40])
+    return text == "true"
 
 
 async def only_what_is_known(request: Request) -> None:

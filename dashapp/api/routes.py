@@ -25,12 +25,13 @@ def build_router(
     now_us: Callable[[], EpochUs],
     measured: Metrics,
     read_health: ReadHealth,
+    explain: drilldown.Explain,
 ) -> APIRouter:
     """The routes for reading; everything that waits for the store runs in `pool`, never on the event loop."""
     desk = Desk(reader, cache, pool, now_us)
     answers = APIRouter(responses=ERRORS, dependencies=[Depends(only_what_is_known)])
     timeseries.add_routes(answers, desk)
-    drilldown.add_routes(answers, desk)
+    drilldown.add_routes(answers, desk, explain)
     tickers.add_routes(answers, desk)
     export.add_routes(answers, desk)
     sources.add_routes(answers, desk, read_health)

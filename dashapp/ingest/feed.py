@@ -80,7 +80,12 @@ class Feed:
                 f"The store at {store.data_dir} holds simulated scores; live ones would be mixed in. "
                 "Give the feed a folder of its own with --data-dir."
             )
-        self._ingest = Ingest(store, load_scorer(), batch_rows=self._settings.ingest_batch_rows, now_us=self._now_us)
+        self._ingest = Ingest(
+            store,
+            load_scorer(self._settings.ingest_scorer),
+            batch_rows=self._settings.ingest_batch_rows,
+            now_us=self._now_us,
+        )
         before = read_health(self._data_dir)
         self._pollers = [
             Poller(

@@ -43,10 +43,15 @@ class Question:
 
 
 def items(
-    reader: SeriesReader, cache: ResponseCache, question: Question, form: str, is_held: Callable[[str], bool]
+    reader: SeriesReader,
+    cache: ResponseCache,
+    question: Question,
+    form: str,
+    is_held: Callable[[str], bool],
+    explain: Callable[[str, str], list[dict[str, Any]] | None] | None = None,
 ) -> Reply:
     """The reply to a question in one of FORMATS but `columns`; `is_held` tells whether the client holds what has this
-    tag.
+    tag, `explain` the words of a text by a scorer, which JSON then has as `words`.
 
     Without times it is about all there is. Raises UsageError, NotFound and StoreError. Not kept: two queries, which
     read as many days as the page needs.
@@ -64,7 +69,13 @@ def items(
         scorer=question.scorer,
     )
     revision = asked.view.revision
-    where = (question.ticker, asked.scorer, f"{start_us}:{end_us}:{limit}", f"{place}", *asked.stamps)
+    where = (
+        question.ticker,
+        asked.scorer,
+        f"{start_us}:{end_us}:{limit}",
+        f"{place}:{explain is not None}",
+        *asked.stamps,
+    )
     etag = tag([form, *where])
     if is_held(etag):
         return Reply(etag, revision, None)
@@ -80,6 +91,8 @@ def items(
             return pack(next_cursor, encoded(rows, form))
         columns = columns_of(rows)
         columns |= {name: [to_iso(moment_us) for moment_us in columns[name]] for name in ("published", "accepted")}
+        if explain is not None:
+            columns["words"] = [explain(asked.scorer, text) for text in columns["text"]]
         found = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
         return pack(next_cursor, inner_json({"items": found}))
 

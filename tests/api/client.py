@@ -17,6 +17,7 @@ from dashapp.api import problems
 from dashapp.api.metrics import Metrics, RequestMetrics
 from dashapp.api.routes import build_router
 from dashapp.ingest.health import read_health
+from dashapp.ingest.scoring.explainer import Explainer
 from dashapp.model.time import EpochUs
 from dashapp.query.cache import ResponseCache
 from dashapp.query.series import SeriesReader
@@ -76,7 +77,8 @@ def api_over(store: Store, now_us: int, *, max_buckets: int = 50_000, default_sc
     metrics = Metrics(reader, cache)
     app.add_middleware(RequestMetrics, metrics=metrics)
     with ThreadPoolExecutor(4) as pool, start_blocking_portal() as portal:
-        app.include_router(build_router(reader, cache, pool, clock, metrics, partial(read_health, store.data_dir)))
+        health = partial(read_health, store.data_dir)
+        app.include_router(build_router(reader, cache, pool, clock, metrics, health, Explainer().words))
         problems.add_not_found(app)
         yield Api(app, reader, cache, clock, portal)
     cache.close()

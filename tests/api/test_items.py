@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import random
 import threading
@@ -13,6 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from dashapp.ingest.scoring.scorer import DEFAULT_SCORER_IDENTITY, load_scorer
+from dashapp.model.score import quantise
 from dashapp.model.time import MAX_US, MIN_US, parse_iso, to_iso
 from dashapp.query.items import parse_place, place_cursor
 from dashapp.rollup.job import rollup
@@ -183,3 +186,27 @@ def test_a_cursor_names_any_item(moment_us: int, item_id: str) -> None:
     assert len(cursor) <= 4_300
     assert not set(cursor) & set("&#+%=/ ")
     assert parse_place(cursor, MIN_US, MAX_US + 1) == (moment_us, item_id)
+
+
+def test_on_request_each_text_says_which_words_moved_its_score(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    text = "Acme beats estimates"
+    by_default, by_another = DEFAULT_SCORER_IDENTITY, "finance@0"
+    (sentiment,) = load_scorer().score([text])
+    value = quantise(sentiment.score)
+    append(
+        store,
+        [
+            dataclasses.replace(score(item_id, 0, value, scorer=scorer), text=text)
+            for item_id, scorer in (("a", by_default), ("b", by_another))
+        ],
+    )
+    with api_over(store, NOW) as api:
+        (item,) = api.json(f"/api/v2/items?ticker=AAPL&explain=true&scorer={by_default}")["items"]
+        assert [each["word"] for each in item["words"]] == ["acme", "beats", "estimates"]
+        assert sum(each["share"] for each in item["words"]) == pytest.approx(item["score"], abs=1e-5)
+        (item,) = api.json(f"/api/v2/items?ticker=AAPL&explain=true&scorer={by_another}")["items"]
+        assert item["words"] is None  # of a version that is not installed
+        (item,) = api.json(f"/api/v2/items?ticker=AAPL&scorer={by_default}")["items"]
+        assert "words" not in item
+        assert api.get("/api/v2/items?ticker=AAPL&explain=maybe").status_code == 400

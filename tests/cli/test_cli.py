@@ -26,7 +26,7 @@ from tests.stores import open_store, shown_buckets, stored_scores
 
 ROWS = [
     {"id": "1", "ts": "2024-01-01T00:00:05Z", "text": "great gain", "ticker": "AAPL", "source": "wire"},
-    {"id": "2", "ts": "2024-01-01T00:00:40Z", "text": "terrible loss", "ticker": "AAPL", "source": "posts"},
+    {"id": "2", "ts": "2024-01-01T00:00:40Z", "text": "misses estimates", "ticker": "AAPL", "source": "posts"},
     {"id": "3", "ts": "2024-01-01T00:03:00Z", "text": "it is a day", "ticker": "AAPL", "source": "wire"},
     {"id": "4", "ts": "2024-01-02T12:00:00Z", "text": "good", "ticker": ["AAPL", "MSFT"], "source": "wire"},
 ]
@@ -306,7 +306,7 @@ def test_a_setting_of_the_environment_that_cannot_be_is_2(shared: Tickertone) ->
     ("arguments", "words"),
     [
         (["query", "TSLA"], ["'TSLA'"]),
-        (["query", "AAPL", "--scorer", "nobody@1"], ["'nobody@1'", "vader@"]),
+        (["query", "AAPL", "--scorer", "nobody@1"], ["'nobody@1'", "finance@"]),
         (["ingest", "nowhere.jsonl"], ["nowhere.jsonl", "No such file"]),
         (["ingest", "."], ["Is a directory"]),
     ],

@@ -139,7 +139,7 @@ def test_an_array_is_taken_like_lines(sender: Sender) -> None:
 
 
 def test_a_text_without_a_score_is_scored_and_cashtags_are_its_tickers(served: Server, sender: Sender) -> None:
-    body = {"published_at": "2026-03-02T10:00:00Z", "title": "$SCRD wins a great award"}
+    body = {"published_at": "2026-03-02T10:00:00Z", "title": "$SCRD beats estimates and raises guidance"}
     (told,) = sender.push(json.dumps(body)).body["items"]
     assert told["status"] == "accepted"
     assert told["id"].startswith("h:")

@@ -30,7 +30,8 @@ MAY_IMPORT = {
     # The entry points compose. Neither server nor background knows the command line.
     "embedded": {"errors", "config", "clock", *LAYERS},
     "asgi": {"errors", "config", "clock", *LAYERS},
-    "cli": {"errors", "config", "clock", "asgi", "embedded", *LAYERS},
+    "commands": {"errors", "config", "clock", "commands", *LAYERS},
+    "cli": {"errors", "config", "clock", "commands", "asgi", "embedded", *LAYERS},
     "__main__": {"cli"},
 }
 
@@ -49,6 +50,8 @@ HOMES = {
     "starlette": ("dashapp.api", "dashapp.web", "dashapp.asgi"),
     "uvicorn": ("dashapp.web", "dashapp.cli", "dashapp.embedded"),
     "vaderSentiment": ("dashapp.ingest.scoring",),
+    "transformers": ("dashapp.ingest.scoring.finbert",),
+    "torch": ("dashapp.ingest.scoring.finbert",),
     "httpx": ("dashapp.ingest.sources",),
     "feedparser": ("dashapp.ingest.sources",),
     "rich": ("dashapp.cli",),

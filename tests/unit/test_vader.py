@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from dashapp.errors import UnknownScorer
-from dashapp.ingest.scoring.scorer import DEFAULT_SCORER_IDENTITY, Scorer, Sentiment, identity, load_scorer
+from dashapp.ingest.scoring.scorer import Scorer, Sentiment, identity, load_scorer
 from dashapp.ingest.scoring.vader import MAX_SCORED_CHARS, Vader
 from dashapp.model.score import label_of, quantise
 
@@ -21,13 +21,12 @@ def vader() -> Scorer:
     return load_scorer("vader")
 
 
-def test_the_default_scorer_is_vader_of_the_installed_version() -> None:
+def test_vader_has_the_version_of_the_installed_package() -> None:
     installed = f"vader@{version('vaderSentiment')}"
-    assert identity(load_scorer()) == identity(load_scorer("vader")) == DEFAULT_SCORER_IDENTITY == installed
-    assert identity(load_scorer(installed)) == installed
+    assert identity(load_scorer("vader")) == identity(load_scorer(installed)) == installed
 
 
-@pytest.mark.parametrize("name", ["finbert", "VADER", "vader@0", "@3"])
+@pytest.mark.parametrize("name", ["nobody", "VADER", "vader@0", "@3", "vader:here"])
 def test_an_unknown_scorer_is_refused_by_naming_those_there_are(name: str) -> None:
     with pytest.raises(UnknownScorer, match="vader") as caught:
         load_scorer(name)

@@ -285,9 +285,10 @@ const page = {
     set({ type: "plot", ticker }, { children: canvas(ticker, figure) });
   },
 
-  /** Asks the server to draw, or to say why it cannot. */
+  /** Asks the server to draw, or to say why it cannot; no tickers at all it has something to say about, too. */
   askServer(tickers) {
-    set("asked", { data: { tickers, view: board.view, at_ms: performance.now() } });
+    for (const ticker of tickers) asking.add(ticker);
+    afterPaint("asked", sendAsked);
   },
 
   told(span) {
@@ -364,6 +365,19 @@ const page = {
   },
 };
 let spanTold = null;
+const asking = new Set();
+
+/** Sends what the server is asked for, as soon as there are cards for its answers. */
+function sendAsked() {
+  const { tickers } = board.view;
+  for (const ticker of asking) if (!tickers.includes(ticker)) asking.delete(ticker);
+  const ready = [...asking].filter(page.hasCard);
+  for (const ticker of ready) asking.delete(ticker);
+  if (ready.length || !tickers.length) {
+    set("asked", { data: { tickers: ready, view: board.view, at_ms: performance.now() } });
+  }
+  if (asking.size) afterPaint("asked", sendAsked);
+}
 const seen = new Map();
 let usual_ms = null;
 

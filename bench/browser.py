@@ -271,8 +271,8 @@ def _scroll(browser: Browser, url: str) -> dict[str, Any]:
             const axis = chart._fullLayout.xaxis;
             const group = chart.querySelector("g.painted.boxes");
             const [start, end] = axis.range.map((each) => axis.r2l(each));
-            const { first, last } = group.dataset;
-            if (Number(first) > start + 120000 || Number(last) < end - 240000) window.blanks += 1;
+            const drawn = group.dataset;
+            if (Number(drawn.first) > start + 120000 || Number(drawn.last) < end - 240000) window.blanks += 1;
             requestAnimationFrame(look); };
         requestAnimationFrame(look); }""")
     box = page.locator(".nsewdrag").first.bounding_box()

@@ -106,6 +106,7 @@ export class Board {
     this.#view = next;
     this.#known = known;
     this.#isByHand = false;
+    this.#placed.clear();
     const wanted = this.#windowOf(next);
     // Addresses know seconds; a view that comes back from one must not move the picture.
     this.#window = alike && isNear(before, wanted) ? before : wanted;
@@ -312,8 +313,9 @@ export class Board {
       if (!isThere) return;
     }
     if (!isThere) {
-      if (!(performance.now() - this.#placed.get(ticker) < PATIENCE_MS)) this.#page.place(ticker, figure);
+      if (performance.now() - this.#placed.get(ticker) < PATIENCE_MS) return;
       this.#placed.set(ticker, performance.now());
+      this.#page.place(ticker, figure);
       return;
     }
     const held = this.#drawn.get(ticker);
@@ -362,8 +364,8 @@ export class Board {
       const began_ms = performance.now();
       const isBusy = this.#page.isBusy();
       if (!isBusy) this.#catchUp();
-      // Drawing takes the page at most half of its time, however much is written: the rest is the user's.
-      const rest_ms = isBusy ? 60 : performance.now() - began_ms;
+      // Drawing takes the page at most a quarter of its time, however much is written: the rest is the user's.
+      const rest_ms = isBusy ? 60 : 3 * (performance.now() - began_ms);
       setTimeout(() => {
         this.#frame = null;
         if (isBusy) this.#later();

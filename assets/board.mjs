@@ -134,12 +134,6 @@ export class Board {
     if (missing.length) this.#page.askServer(missing);
   }
 
-  /** Whether charts of a view could be drawn at once. */
-  holds(next, known, ticker) {
-    const window = view.windowOf(next, this.#table, known, clock.now_ms(), this.#newest);
-    return Boolean(window) && this.#parts(ticker, next.resolution, window) !== null;
-  }
-
   /** The figure of a ticker as it would be drawn now, or null. */
   figureOf(ticker) {
     const parts = this.#window && this.#parts(ticker, this.#view.resolution, this.#window);

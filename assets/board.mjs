@@ -106,6 +106,7 @@ export class Board {
     this.#view = next;
     this.#known = known;
     this.#isByHand = false;
+    this.#placed.clear();
     const wanted = this.#windowOf(next);
     // Addresses know seconds; a view that comes back from one must not move the picture.
     this.#window = alike && isNear(before, wanted) ? before : wanted;
@@ -131,12 +132,6 @@ export class Board {
     const missing = tickers.filter((ticker) => !this.#parts(ticker, this.#view.resolution, this.#window));
     for (const ticker of missing) this.#placed.set(ticker, performance.now());
     if (missing.length) this.#page.askServer(missing);
-  }
-
-  /** Whether charts of a view could be drawn at once. */
-  holds(next, known, ticker) {
-    const window = view.windowOf(next, this.#table, known, clock.now_ms(), this.#newest);
-    return Boolean(window) && this.#parts(ticker, next.resolution, window) !== null;
   }
 
   /** The figure of a ticker as it would be drawn now, or null. */
@@ -312,8 +307,9 @@ export class Board {
       if (!isThere) return;
     }
     if (!isThere) {
-      if (!(performance.now() - this.#placed.get(ticker) < PATIENCE_MS)) this.#page.place(ticker, figure);
+      if (performance.now() - this.#placed.get(ticker) < PATIENCE_MS) return;
       this.#placed.set(ticker, performance.now());
+      this.#page.place(ticker, figure);
       return;
     }
     const held = this.#drawn.get(ticker);
@@ -363,8 +359,8 @@ export class Board {
       const began_ms = performance.now();
       const isBusy = this.#page.isBusy();
       if (!isBusy) this.#catchUp();
-      // Drawing takes the page at most half of its time, however much is written: the rest is the user's.
-      const rest_ms = isBusy ? 60 : performance.now() - began_ms;
+      // Drawing takes the page at most a quarter of its time, however much is written: the rest is the user's.
+      const rest_ms = isBusy ? 60 : 3 * (performance.now() - began_ms);
       setTimeout(() => {
         this.#frame = null;
         if (isBusy) this.#later();

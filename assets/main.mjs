@@ -21,6 +21,8 @@ import { dateText, momentOf, spanText, timeText } from "./zone.mjs";
 // for.
 const REST_MS = 250;
 const REMEMBER_MS = 20_000;
+// When the page is at rest: what is too much, or of another store, leaves the shelf.
+const PRUNE_AFTER_MS = 15_000;
 // To ask where a card is makes the browser lay out the page, so the answer is kept for a moment, or until it scrolls.
 const SEEN_MS = 400;
 // As many as a large screen holds.
@@ -465,5 +467,6 @@ if (kept) {
 const live = new Live(page, kept?.heard_ms);
 window.dash_clientside.tickertone = dash;
 void offline.prepare();
+setTimeout(() => void shelf.prune((key) => !key.startsWith(`${about.form}|${about.store}|`)), PRUNE_AFTER_MS);
 window.tickertone = { board, cache }; // for whoever looks into the page from its console
 listen();

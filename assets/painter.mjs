@@ -117,12 +117,6 @@ export function tick(chart, figure) {
   return true;
 }
 
-/** How far the drawn candles reach: the time of the first and of the last, and how many there are; for tests. */
-export function paintedOf(chart) {
-  const path = chart.querySelector("g.painted.boxes");
-  return path ? { first: Number(path.dataset.first), last: Number(path.dataset.last) } : null;
-}
-
 function isOurs({ data }) {
   return data?.length === 5 && data[0].type === "candlestick" && NAMED.every((name, at) => data[at + 1].name === name);
 }
@@ -254,6 +248,7 @@ function outlinesOf(points, xaxis, yaxis, group) {
       outline.push(`M${left},${bottom}H${right}V${top}H${left}ZM${centre},${bottom}V${low}M${centre},${top}V${high}`);
     }
   }
+  // How far is drawn, for tests: nobody may ever see an edge.
   group.dataset.first = points[first]?.pos ?? NaN;
   group.dataset.last = points[stop - 1]?.pos ?? NaN;
   const joined = (outlines) => outlines.map((each) => each.join(""));

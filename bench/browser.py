@@ -316,7 +316,7 @@ def _live(browser: Browser, seconds: int) -> dict[str, Any]:
         began = time.monotonic()
         before = _metrics(session)
         while time.monotonic() - began < seconds:
-            page.wait_for_timeout(2_000)
+            page.wait_for_timeout(min(seconds / 4, 10) * 1_000)
             session.send("HeapProfiler.collectGarbage")
             samples.append((time.monotonic() - began, _metrics(session)))
         stop.set()

@@ -151,6 +151,9 @@ def test_every_resolution_comes_from_the_browser_and_is_what_query_prints(
 
 def test_a_switch_is_painted_in_the_frame_of_the_click(see: Callable[..., Page]) -> None:
     page = see("tickers=T00&resolution=1h&range=fit")
+    for key, name in ((1, "1m"), (2, "5m"), (3, "10m"), (5, "3h"), (4, "1h")):
+        page.keyboard.press(str(key))
+        until(page, SHOWS, name)
     times = page.evaluate("""async () => {
         const labels = [...document.querySelectorAll("#resolution label")];
         const took = [];

@@ -300,12 +300,12 @@ def test_the_line_of_averages_is_hidden_by_a_key_and_stays_hidden(see: Callable[
     line = page.locator(".graph path.js-line")
     assert line.is_visible()
     page.keyboard.press("a")
-    assert not line.is_visible()
+    line.wait_for(state="hidden")
     page.reload()
     page.wait_for_selector(CANDLE, state="attached", timeout=PATIENCE_MS)
     assert not line.is_visible()
     page.get_by_label("The line of averages").click()
-    assert line.is_visible()
+    line.wait_for(state="visible")
 
 
 def test_the_bar_is_one_row_on_a_laptop(see: Callable[[str], Page]) -> None:

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from dashapp.errors import StoreDamaged
 from dashapp.model.resolution import RESOLUTIONS, Resolution
-from dashapp.model.score import position_of, revision_of
+from dashapp.model.score import POSITION_BITS, position_of
 from dashapp.store.duck import FOLD_COLUMNS, ORD, fold_sql
 from dashapp.store.merge import fold_rows, merge_partition
 from dashapp.store.scan import Scanner, Wanted
@@ -349,7 +349,7 @@ def _public(rows: pa.Table) -> dict[str, list[Any]]:
         "sum": (numbers["sum_e6"] / 1e6).tolist(),
         "avg": (numbers["sum_e6"] / (numbers["count"] * 1e6)).tolist(),
         "sources": _source_lists(rows.column("sources")),
-        "revision": [revision_of(position) for position in numbers["last_position"].tolist()],
+        "revision": (numbers["last_position"] >> POSITION_BITS).tolist(),
     }
     columns |= {name: (numbers[stored] / 1e6).tolist() for name, stored in _MILLIONTHS.items()}
     columns |= {name: numbers[name].tolist() for name in _SAME}

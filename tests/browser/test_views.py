@@ -395,13 +395,13 @@ def test_a_picture_shows_what_the_page_shows(see: Callable[..., Page]) -> None:
 
 def test_candles_of_few_texts_look_weaker_than_candles_of_many(see: Callable[..., Page]) -> None:
     page = see("tickers=AAPL,DIS&resolution=1m&start=2014-03-30T00:00:00Z&end=2014-03-30T02:00:00Z", 2)
-    weak = page.evaluate("[...document.querySelectorAll('.scatterlayer .points path')].map(p => p.style.opacity)")
-    assert set(weak) == {"0.4"}
+    drawn = """(selector) => [...document.querySelectorAll(selector)].filter(
+        (path) => path.getAttribute("d") !== "M0,0").map((path) => path.style.opacity)"""
+    page.wait_for_function(f"() => ({drawn})('path.ticks').length", timeout=PATIENCE_MS)
+    assert set(page.evaluate(drawn, "path.ticks")) == {"0.4"}, "each of these candles is of one text"
     page.keyboard.press("4")
     page.wait_for_function("() => document.querySelector('.js-plotly-plot').layout.meta.resolution === '1h'")
-    page.wait_for_function(
-        "() => [...document.querySelectorAll('path.box')].some(p => p.style.opacity === '1')", timeout=PATIENCE_MS
-    )
+    page.wait_for_function(f"() => ({drawn})('path.box, path.ticks').includes('1')", timeout=PATIENCE_MS)
 
 
 def test_the_badge_tells_how_the_sources_are(see: Callable[..., Page], console_errors: list[str]) -> None:

@@ -331,10 +331,11 @@ def test_a_file_that_cannot_be_read_is_logged_once_and_begun_behind(
 ) -> None:
     monkeypatch.setattr(live_module, "_PAUSE_S", 0.02)
     monkeypatch.setattr(follow.live, "_poll_s", 30)
-    append(store, [score("a", NOW_US, 5)])
-    (file,) = store.scores.table.files()
-    whole = Path(file.path).read_bytes()
-    Path(file.path).write_bytes(b"torn")
+    with follow.live._lock:  # a turn under way would read the file before it is torn
+        append(store, [score("a", NOW_US, 5)])
+        (file,) = store.scores.table.files()
+        whole = Path(file.path).read_bytes()
+        Path(file.path).write_bytes(b"torn")
     follow.live.wake()
     deadline = time.monotonic() + 10
     while "following the store failed" not in caplog.text and time.monotonic() < deadline:

@@ -308,8 +308,8 @@ export class Board {
     }
     if (!isThere) {
       if (performance.now() - this.#placed.get(ticker) < PATIENCE_MS) return;
-      this.#placed.set(ticker, performance.now());
-      this.#page.place(ticker, figure);
+      if (this.#page.place(ticker, figure)) this.#placed.set(ticker, performance.now());
+      else this.#comes = true;
       return;
     }
     const held = this.#drawn.get(ticker);

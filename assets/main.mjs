@@ -31,9 +31,21 @@ const FIRST_CHARTS = 12;
 // Dash makes its "leave this output as it is" when it calls the first of these functions, not before.
 const asIs = () => window.dash_clientside.no_update;
 
-/** Sets properties of a component from outside a callback; Dash fails on that until its page is there. */
+/** Sets properties of a component from outside a callback; says whether Dash has such a component at this moment. */
 function set(id, props) {
-  if (document.getElementById("grid")) window.dash_clientside.set_props(id, props);
+  const isThere = document.getElementById("grid") !== null && knows(id);
+  if (isThere) window.dash_clientside.set_props(id, props);
+  return isThere;
+}
+
+/** A card may be on the page already, or still, while Dash does not know it. */
+function knows(id) {
+  try {
+    return window.dash_component_api.getLayout(id) !== undefined;
+  } catch (error) {
+    if (error instanceof TypeError) return false; // what it makes of an id that it has no place for
+    throw error;
+  }
 }
 
 const dash = {
@@ -282,9 +294,9 @@ const page = {
 
   look: () => lookOf(theme.current()),
 
-  /** Brings a chart where there is none yet. */
+  /** Brings a chart where there is none yet; says whether there is a place for it. */
   place(ticker, figure) {
-    set({ type: "plot", ticker }, { children: canvas(ticker, figure) });
+    return set({ type: "plot", ticker }, { children: canvas(ticker, figure) });
   },
 
   /** Asks the server to draw, or to say why it cannot; no tickers at all it has something to say about, too. */

@@ -58,6 +58,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
             # One worker does all browser tests: two browsers at once on two cores make each other's waits run out.
             item.add_marker(pytest.mark.xdist_group("browser"))
+            # A browser, a server and a test on two cores wait for each other: one that runs out of time gets a second
+            # try, which the summary names.
+            item.add_marker(pytest.mark.flaky(reruns=2))
+        elif item.path.parent.name == "live":
+            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -57,7 +57,7 @@ function row(source) {
 
 /** well, failing (its last poll failed) or waiting (it has not answered yet). */
 export function stateOf(source) {
-  if (source.consecutive_failures > 0 || source.is_failing === true) return "failing";
+  if (source.is_failing) return "failing";
   return source.last_success ? "well" : "waiting";
 }
 

@@ -78,10 +78,6 @@ class Cursor:
     def __init__(self, raw: duckdb.DuckDBPyConnection) -> None:
         self._raw = raw
 
-    def run(self, sql: str, params: Mapping[str, Any] | None = None) -> None:
-        """Execute a statement whose result nobody reads."""
-        self._raw.execute(sql, dict(params or {}))
-
     def rows(self, sql: str, params: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """All rows of a query, as tuples."""
         return self._raw.execute(sql, dict(params or {})).fetchall()

@@ -415,7 +415,7 @@ def test_the_badge_tells_how_the_sources_are(see: Callable[..., Page], console_e
     ago = (datetime.now(UTC) - timedelta(minutes=5)).isoformat()
     sources = [
         {"name": "rss", "last_success": ago, "lag_s": 12.4, "errors": 0},
-        {"name": "<b>tiingo</b>", "last_success": None, "lag_s": None, "errors": 7, "consecutive_failures": 7},
+        {"name": "<b>tiingo</b>", "last_success": None, "lag_s": None, "errors": 7, "is_failing": True},
     ]
     answer.update(status=200, json={"sources": sources})
     page.locator("#feed").click()

@@ -73,6 +73,6 @@ test("keys lead from candle to candle, over gaps, and begin with the newest in v
 
 test("a source is well, failing or waiting, and an age is told in its largest unit", () => {
   const ok = { last_success: "2014-06-03T09:00:00Z" };
-  assert.deepEqual([ok, { ...ok, consecutive_failures: 2 }, { last_success: null }].map(stateOf), ["well", "failing", "waiting"]);
+  assert.deepEqual([ok, { ...ok, is_failing: true }, { last_success: null }].map(stateOf), ["well", "failing", "waiting"]);
   assert.deepEqual([-5, 3.4, 119, 120, 7_199, 7_200, 200_000].map(ageText), ["0 s", "3 s", "119 s", "2 min", "119 min", "2 h", "2 d"]);
 });

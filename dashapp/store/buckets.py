@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 from deltalake.transaction import AddAction
@@ -17,7 +16,8 @@ from dashapp.model.resolution import Resolution, period_of
 from dashapp.store.durable import read_parquet
 from dashapp.store.merge import merge_partition
 from dashapp.store.schema import BUCKET_ROW_SCHEMA, BUCKET_TABLE_SCHEMA
-from dashapp.store.tables import DataFile, NewFile, Table
+from dashapp.store.storage import Storage
+from dashapp.store.tables import DataFile, NewFile, Table, paths
 
 _ROLLUP = "rollup"
 
@@ -35,9 +35,9 @@ class Written:
 class BucketsTable:
     """The buckets of a store; not safe for use by several threads at once."""
 
-    def __init__(self, data_dir: Path, *, create: bool) -> None:
+    def __init__(self, storage: Storage, *, create: bool) -> None:
         self.table = Table(
-            data_dir / "buckets",
+            storage,
             BUCKET_TABLE_SCHEMA,
             partition_by=["resolution", "period"],
             bounded=["start_us", "last_position"],
@@ -72,7 +72,7 @@ class BucketsTable:
             old = self.files_of(resolution, {file.partition["period"]}) if merge else ()
             rows = file.rows
             if old:
-                stored = pa.concat_tables([read_parquet(Path(each.path), BUCKET_ROW_SCHEMA) for each in old])
+                stored = pa.concat_tables([read_parquet(path, BUCKET_ROW_SCHEMA) for path in paths(old)])
                 rows = merge_partition(stored, rows, resolution)
                 replaced += old
             files.append(NewFile(file.partition, rows))

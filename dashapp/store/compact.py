@@ -16,7 +16,7 @@ from dashapp.store.duck import Cursor
 from dashapp.store.locks import exclusive
 from dashapp.store.schema import SCORE_TABLE_SCHEMA
 from dashapp.store.store import Store
-from dashapp.store.tables import DataFile, NewFile
+from dashapp.store.tables import DataFile, NewFile, paths
 
 # A date with fewer small files than this is left alone: rewriting costs more than it saves.
 FEWEST_FILES = 8
@@ -75,23 +75,23 @@ def _groups(files: Sequence[DataFile]) -> Iterator[tuple[str, list[DataFile]]]:
 
 def _replace(store: Store, date: str, files: Sequence[DataFile]) -> None:
     table = store.scores.table
-    paths = [file.path for file in files]
+    old = paths(files)
     with store.duck.cursor() as cursor:
         rows = cursor.table(
             f"SELECT {_COLUMNS} FROM read_parquet($files) ORDER BY ticker, scorer, published_us, item_id",
-            {"files": paths},
+            {"files": old},
         ).cast(_SCORE_SCHEMA)
         written = table.write([NewFile({"date": date}, rows)], is_news=False)
-        new_path = str(table.root / written[0].path)
-        if _proof(cursor, paths) != _proof(cursor, [new_path]):
+        new = table.storage.local([written[0].path])
+        if _proof(cursor, old) != _proof(cursor, new):
             raise StoreDamaged(
-                f"{new_path} does not hold the rows of the {len(paths)} files it was made from; it was not put in "
+                f"{new[0]} does not hold the rows of the {len(files)} files it was made from; it was not put in "
                 "their place. Check the disk and the memory of this machine."
             )
     for _ in range(_COMMIT_ATTEMPTS):
         with exclusive(store.data_dir / "locks" / "scores.lock"):
             table.refresh()
-            if not {*paths} <= {file.path for file in table.files()}:
+            if not {file.relative for file in files} <= {file.relative for file in table.files()}:
                 return  # another compaction was first; the file written here is swept away by the next vacuum
             try:
                 table.commit(written, files, is_news=False, metadata={"compacted": len(files)})
@@ -101,6 +101,6 @@ def _replace(store: Store, date: str, files: Sequence[DataFile]) -> None:
     raise conflict
 
 
-def _proof(cursor: Cursor, paths: Sequence[str]) -> tuple[Any, ...]:
-    (found,) = cursor.rows(f"{_PROOF_SQL} read_parquet($paths)", {"paths": list(paths)})
+def _proof(cursor: Cursor, files: Sequence[str]) -> tuple[Any, ...]:
+    (found,) = cursor.rows(f"{_PROOF_SQL} read_parquet($files)", {"files": list(files)})
     return found

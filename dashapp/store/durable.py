@@ -65,7 +65,7 @@ def write_parquet(path: Path, table: pa.Table, *, compression: str) -> int:
         return file.tell()
 
 
-def read_parquet(path: Path, schema: pa.Schema) -> pa.Table:
+def read_parquet(path: str, schema: pa.Schema) -> pa.Table:
     """The rows of a Parquet file, with the columns of this schema; raises StoreDamaged."""
     try:
         rows = pq.ParquetFile(path, **CHECKED).read(columns=schema.names).select(schema.names).cast(schema)

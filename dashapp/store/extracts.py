@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from dashapp.model.resolution import Resolution
 from dashapp.store.answers import BUCKETS, SCORES
 from dashapp.store.reader import Reader, View
+from dashapp.store.tables import paths
 
 # Enough rows for a good row group; with texts, about 30 MB.
 EXPORT_ROWS = 50_000
@@ -105,7 +106,7 @@ def _scores(
     params: dict[str, Any],
 ) -> pa.Table:
     files = [
-        file.path
+        file
         for file in view.score_files
         if file.bounds["published_us"][0] < end_us and file.bounds["published_us"][1] >= start_us
     ]
@@ -113,7 +114,9 @@ def _scores(
         return SCORES.empty_table()
     sql = f"""SELECT {_SCORE_COLUMNS} FROM read_parquet($files)
         WHERE scorer = $scorer AND published_us >= $start_us AND published_us < $end_us AND {where} ORDER BY {order}"""
-    found = reader.table(sql, {**params, "files": files, "scorer": scorer, "start_us": start_us, "end_us": end_us})
+    found = reader.table(
+        sql, {**params, "files": paths(files), "scorer": scorer, "start_us": start_us, "end_us": end_us}
+    )
     return found.cast(SCORES)
 
 

@@ -29,7 +29,7 @@ from dashapp.store.duck import FOLD_COLUMNS, IN_ORDER_SQL, ORDERED_SQL, Cursor, 
 from dashapp.store.durable import CHECKED
 from dashapp.store.order import in_order
 from dashapp.store.schema import BUCKET_ROW_SCHEMA
-from dashapp.store.tables import DataFile, NewFile
+from dashapp.store.tables import DataFile, NewFile, paths
 
 _COLUMNS = ", ".join(BUCKET_ROW_SCHEMA.names)
 _TEXTS = ("ticker", "scorer", "source")
@@ -72,7 +72,7 @@ def fold_dates(cursor: Cursor, files: Sequence[DataFile], *, after_version: int)
 
 def fold_few(cursor: Cursor, files: Sequence[DataFile], *, after_version: int) -> Iterator[Delta]:
     """The new buckets at all resolutions of few scores of any dates, by one query."""
-    params = {"files": [file.path for file in files], "from_position": position_of(after_version + 1, 0)}
+    params = {"files": paths(files), "from_position": position_of(after_version + 1, 0)}
     rows = cursor.table(
         f"""SELECT resolution, {_COLUMNS} FROM ({fold_all_sql(ORDERED_SQL)})
         ORDER BY resolution, date_trunc(period_kind, make_timestamp(start_us)), ticker, scorer, start_us""",
@@ -110,7 +110,7 @@ def _rows_in_order(cursor: Cursor, files: Sequence[DataFile], from_position: int
         if files[0].bounds["position"][0] < from_position:
             rows = rows.filter(pc.field("position") >= from_position)
         return rows.unify_dictionaries().combine_chunks()
-    params = {"files": [file.path for file in files], "from_position": from_position}
+    params = {"files": paths(files), "from_position": from_position}
     rows = cursor.table(IN_ORDER_SQL, params).combine_chunks()
     for name in _TEXTS:
         place = rows.column_names.index(name)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -29,7 +28,7 @@ from dashapp.store.reader import Reader, View
 from dashapp.store.rows import buckets_of, scores_of
 from dashapp.store.schema import BUCKET_ROW_SCHEMA, SCORE_TABLE_SCHEMA
 from dashapp.store.store import Store
-from dashapp.store.tables import DataFile
+from dashapp.store.tables import DataFile, paths
 
 _COMMIT_SCHEMA = pa.schema(
     [
@@ -113,7 +112,7 @@ class Follower:
             # Files of older rows only are such that compaction has put together.
             files = [file for file in files if file.bounds["position"][1] >= position_of(version, 0)]
             left -= sum(file.rows for file in files)
-            if left < 0 or not all(Path(file.path).exists() for file in files):
+            if left < 0 or not all(file.storage.has(file.relative) for file in files):
                 return None
             commits.append(_commit(version, files))
             version += 1
@@ -177,14 +176,14 @@ class Follower:
             "AND start_us BETWEEN $first_us AND $last_us"
         )
         files = [
-            file.path
+            file
             for file in view.bucket_files.get(resolution.name, ())
             if file.bounds["start_us"][0] <= last_us and file.bounds["start_us"][1] >= first_us
         ]
         keys: set[BucketKey] = set()
         if files:
             sql = f"SELECT ticker, scorer, start_us FROM read_parquet($files) WHERE {where} AND last_position < $before"
-            keys |= set(_tuples(self._query(f"{sql} LIMIT $limit", {**params, "files": files})))
+            keys |= set(_tuples(self._query(f"{sql} LIMIT $limit", {**params, "files": paths(files)})))
         if view.tail_files:
             tail, tail_params, tables = _tail(view)
             start = bucket_start("published_us", resolution)
@@ -197,14 +196,14 @@ class Follower:
         self, view: View, resolution: Resolution, keys: Collection[BucketKey], starts: Sequence[int]
     ) -> list[Bucket]:
         """What rollups have counted of these buckets; `starts` are the starts in the keys, ascending."""
-        files = [file.path for file in view.bucket_files.get(resolution.name, ()) if _holds_any(file, starts)]
+        files = [file for file in view.bucket_files.get(resolution.name, ()) if _holds_any(file, starts)]
         if not files:
             return []
         tickers, scorers, starts_us = zip(*keys, strict=True)
         rows = self._query(
             f"""SELECT {_BUCKET_COLUMNS} FROM read_parquet($files) SEMI JOIN wanted USING (ticker, scorer, start_us)
             WHERE start_us BETWEEN $first_us AND $last_us""",
-            {"files": files, "first_us": starts[0], "last_us": starts[-1]},
+            {"files": paths(files), "first_us": starts[0], "last_us": starts[-1]},
             wanted=pa.table({"ticker": tickers, "scorer": scorers, "start_us": pa.array(starts_us, pa.int64())}),
         )
         return buckets_of(rows, resolution)
@@ -248,7 +247,7 @@ class Follower:
             return _COMMIT_SCHEMA.empty_table().select(columns.split(", "))
         rows = self._query(
             f"SELECT {columns} FROM read_parquet($files) WHERE position >= $first LIMIT $limit",
-            {"files": [file.path for file in files], "first": first, "limit": most_rows + 1},
+            {"files": paths(files), "first": first, "limit": most_rows + 1},
         )
         return rows if rows.num_rows <= most_rows else None
 
@@ -268,15 +267,15 @@ def _tail(view: View) -> tuple[str, dict[str, Any], dict[str, pa.Table]]:
     """The scores that no rollup has counted, as SQL with its parameters and tables."""
     if view.tail_rows is not None:
         return "tail", {}, {"tail": view.tail_rows}
-    params = {"tail_files": [file.path for file in view.tail_files], "tail_from": position_of(view.seen + 1, 0)}
+    params = {"tail_files": paths(view.tail_files), "tail_from": position_of(view.seen + 1, 0)}
     return f"(SELECT {_FOLD_COLUMNS} FROM read_parquet($tail_files) WHERE position >= $tail_from)", params, {}
 
 
 def _commit(version: int, files: Sequence[DataFile]) -> Commit:
     scores: list[tuple[Score, int]] = []
     accepted_us = 0
-    for file in files:
-        rows = read_parquet(Path(file.path), _COMMIT_SCHEMA)
+    for path in paths(files):
+        rows = read_parquet(path, _COMMIT_SCHEMA)
         scores += scores_of(rows)
         accepted_us = rows.column("accepted_us")[0].as_py()
     return Commit(version, scores, accepted_us)

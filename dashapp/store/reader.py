@@ -24,7 +24,7 @@ from dashapp.store.merge import fold_rows, merge_partition
 from dashapp.store.scan import Scanner, Wanted
 from dashapp.store.schema import BUCKET_ROW_SCHEMA, SCORE_TABLE_SCHEMA
 from dashapp.store.store import Store
-from dashapp.store.tables import DataFile
+from dashapp.store.tables import DataFile, paths
 from dashapp.store.wide import words_of
 
 # Up to this many rows the tail is held in memory (about 20 MB); a longer one, before the first rollup of a big
@@ -133,11 +133,13 @@ class Reader:
         params: dict[str, Any] = {
             "start_us": start_us,
             "end_us": end_us,
-            "score_files": [
-                file.path
-                for file in view.score_files
-                if file.bounds["published_us"][0] < end_us and file.bounds["published_us"][1] >= start_us
-            ],
+            "score_files": paths(
+                [
+                    file
+                    for file in view.score_files
+                    if file.bounds["published_us"][0] < end_us and file.bounds["published_us"][1] >= start_us
+                ]
+            ),
         }
         columns = ", ".join(_NO_TAIL.column_names)
         where = "published_us >= $start_us AND published_us < $end_us"
@@ -169,7 +171,7 @@ class Reader:
         if held is not None and held[0] == view.buckets_version:
             return held[1]
         catalogue: Catalogue = {}
-        files = [file.path for file in view.bucket_files.get(RESOLUTIONS[-1].name, ())]
+        files = paths(view.bucket_files.get(RESOLUTIONS[-1].name, ()))
         if files:
             rows = self.table(
                 "SELECT ticker, scorer, sum(count)::BIGINT AS count, min(open_us), max(close_us) "
@@ -209,7 +211,7 @@ class Reader:
             known = held.tail_rows.filter(pc.field("position") >= position_of(seen + 1, 0))
             known_up_to = max(held.revision, seen)
         first = position_of(known_up_to + 1, 0)
-        fresh = [file.path for file in files if file.bounds["position"][1] >= first]
+        fresh = paths([file for file in files if file.bounds["position"][1] >= first])
         if not fresh:
             return known
         with self._store.duck.cursor() as cursor:
@@ -243,7 +245,7 @@ class Reader:
         where, params = asked.where("start_us")
         rows = self.table(
             f"SELECT {', '.join(columns)} FROM read_parquet($files) WHERE {where} ORDER BY ticker, scorer, start_us",
-            {**params, "files": [file.path for file in files]},
+            {**params, "files": paths(files)},
         )
         return rows.cast(pa.schema([BUCKET_ROW_SCHEMA.field(name) for name in columns]))
 
@@ -321,7 +323,7 @@ def _millions(decimals: pa.ChunkedArray) -> tuple[pa.Array, pa.Array]:
 
 def _tail_params(view: View) -> dict[str, Any]:
     return {
-        "tail_files": [file.path for file in view.tail_files],
+        "tail_files": paths(view.tail_files),
         "from_position": position_of(view.seen + 1, 0),
     }
 

@@ -25,7 +25,7 @@ from dashapp.model.time import MAX_US, MIN_US
 from dashapp.store.durable import CHECKED
 from dashapp.store.order import in_order
 from dashapp.store.schema import BUCKET_ROW_SCHEMA
-from dashapp.store.tables import DataFile
+from dashapp.store.tables import DataFile, paths
 
 # What the footers of this many files say is kept; a footer takes about 50 KB.
 _FOOTERS = 2_000
@@ -71,17 +71,17 @@ class Scanner:
         deadline_s = time.monotonic() + timeout_ms / 1000
         read = list(dict.fromkeys(["ticker", "scorer", "start_us", *columns]))
         found = []
-        for file in files:
+        for path in paths(files):
             if time.monotonic() > deadline_s:
                 raise StoreError("The query took too long and was stopped; ask for a shorter range.")
             try:
-                rows = self._of_file(file.path, wanted, read)
+                rows = self._of_file(path, wanted, read)
                 if rows is not None:
                     rows = rows.select(read)
                     # Nobody has looked yet whether the texts of a damaged file are UTF-8.
                     rows.validate(full=True)
             except (pa.ArrowException, OSError, KeyError, UnicodeDecodeError) as error:
-                raise StoreDamaged(f"A file of the store cannot be read: {file.path}: {error}.") from error
+                raise StoreDamaged(f"A file of the store cannot be read: {path}: {error}.") from error
             if rows is not None:
                 found.append(rows)
         if not found:

@@ -22,7 +22,8 @@ from dashapp.store.duck import Duck
 from dashapp.store.keys import KeyIndex, Keys, key_of
 from dashapp.store.locks import exclusive
 from dashapp.store.schema import SCORE_INPUT_SCHEMA, SCORE_TABLE_SCHEMA
-from dashapp.store.tables import DataFile, NewFile, Table
+from dashapp.store.storage import Storage
+from dashapp.store.tables import DataFile, NewFile, Table, paths
 
 IDENTITY = ("item_id", "ticker", "scorer")
 
@@ -50,12 +51,12 @@ class Appended:
 class ScoresTable:
     """The scores of a store; not safe for use by several threads at once."""
 
-    def __init__(self, data_dir: Path, duck: Duck, *, create: bool) -> None:
+    def __init__(self, storage: Storage, data_dir: Path, duck: Duck, *, create: bool) -> None:
         self._data_dir = data_dir
         self._duck = duck
         self._keys: KeyIndex | None = None  # only writers need it
         self.table = Table(
-            data_dir / "scores",
+            storage,
             SCORE_TABLE_SCHEMA,
             partition_by=["date"],
             bounded=["position", "published_us"],
@@ -126,7 +127,7 @@ class ScoresTable:
             # The table was replaced by an older one: the index is not of it.
             self._keys = self._keys.emptied()
         if self._keys.version < self.table.version:
-            files = [file.path for file in self.files_after(self._keys.version)]
+            files = paths(self.files_after(self._keys.version))
             missed = np.zeros(0, dtype=np.uint64)
             if files:
                 with self._duck.cursor() as cursor:
@@ -146,16 +147,16 @@ class ScoresTable:
         found = np.zeros(rows.num_rows, dtype=np.bool_)
         dates = set(np.unique(_dates(rows)).astype(str).tolist())
         files = self.table.files()
-        here = [file.path for file in files if file.partition["date"] in dates]
-        elsewhere = [file.path for file in files if file.partition["date"] not in dates]
+        here = [file for file in files if file.partition["date"] in dates]
+        elsewhere = [file for file in files if file.partition["date"] not in dates]
         # Nearly every repeat has the date it had the first time; only what is not found there is looked for everywhere.
-        for paths in (here, elsewhere):
+        for asked in (here, elsewhere):
             missing = np.flatnonzero(~found)
-            if len(missing) and paths:
-                found[missing[self._held(rows.take(pa.array(missing)), paths)]] = True
+            if len(missing) and asked:
+                found[missing[self._held(rows.take(pa.array(missing)), asked)]] = True
         return found
 
-    def _held(self, rows: pa.Table, paths: Sequence[str]) -> NDArray[np.int64]:
+    def _held(self, rows: pa.Table, files: Sequence[DataFile]) -> NDArray[np.int64]:
         wanted = rows.select(IDENTITY).append_column("row", pa.array(range(rows.num_rows), pa.int64()))
         with self._duck.cursor() as cursor:
             cursor.register("wanted", wanted)
@@ -163,10 +164,10 @@ class ScoresTable:
             tickers = pc.unique(rows.column("ticker")).to_pylist()
             held = cursor.table(
                 "SELECT DISTINCT row FROM wanted SEMI JOIN "
-                "(SELECT item_id, ticker, scorer FROM read_parquet($paths) "
+                "(SELECT item_id, ticker, scorer FROM read_parquet($files) "
                 "WHERE list_contains($tickers, ticker)) AS stored "
                 "USING (item_id, ticker, scorer)",
-                {"paths": list(paths), "tickers": tickers},
+                {"files": paths(files), "tickers": tickers},
             )
         return np.asarray(held.column("row").to_numpy(), dtype=np.int64)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from dashapp.config import Settings
 from dashapp.store.buckets import BucketsTable
+from dashapp.store.disk import Disk
 from dashapp.store.duck import Duck
 from dashapp.store.scores import ScoresTable
 
@@ -24,9 +25,9 @@ class Store:
             memory_bytes=settings.duckdb_memory_bytes,
             spill_dir=self.data_dir / "spill",
         )
-        self.scores = ScoresTable(self.data_dir, self.duck, create=create)
+        self.scores = ScoresTable(Disk(self.data_dir / "scores"), self.data_dir, self.duck, create=create)
         # Buckets are derived: where only the scores exist, a writer was killed between the two, and all is well.
-        self.buckets = BucketsTable(self.data_dir, create=True)
+        self.buckets = BucketsTable(Disk(self.data_dir / "buckets"), create=True)
 
     @property
     def is_simulated(self) -> bool:

@@ -2,8 +2,8 @@
 
 A commit names the version it was computed from. Where another writer came first it fails and nothing is written, so
 what was checked before a commit (nothing twice, nothing lost) holds when it lands. The order of a commit is: data
-files, their folders, log entry, log folder; each flushed to the disk before the next, so a log entry never names a
-file that a power cut can take.
+files, their folders, log entry, log folder; each durable before the next, so a log entry never names a file that a
+power cut can take. Where the files lie, and what makes them durable there, is for the table's storage to know.
 """
 
 from __future__ import annotations
@@ -12,10 +12,8 @@ import json
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NoReturn
+from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,7 +22,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from deltalake.transaction import AddAction, RemoveAction
 
 from dashapp.errors import CommitConflict, StoreDamaged, StoreMissing, StoreNotWritable
-from dashapp.store import durable
+from dashapp.store.storage import Storage, checkpoint_name
 
 # Opening, refreshing and committing read every log entry since the last checkpoint, so this decides what a commit
 # costs. Measured over 1,000 commits of one file each: 24 ms for commit and refresh with a checkpoint every 100, 12 ms
@@ -34,21 +32,24 @@ CHECKPOINT_EVERY = 10
 # are opening the table right now; every hundredth is for whoever reads an old version.
 KEPT_CHECKPOINTS = 3
 KEPT_CHECKPOINT_EVERY = 100
-# Small files are written and flushed a few at a time: flushing is waiting, not work.
-WRITE_THREADS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class DataFile:
-    """A Parquet file of a snapshot; `path` is absolute, `bounds` holds (lowest, highest) of the columns the table
-    keeps them for."""
+    """A Parquet file of a snapshot; `relative` is its name in the table's storage, `bounds` holds (lowest, highest) of
+    the columns the table keeps them for."""
 
-    path: str
+    storage: Storage = field(compare=False, repr=False)
     relative: str
     partition: Mapping[str, str]
     rows: int
     size_bytes: int
     bounds: Mapping[str, tuple[int, int]]
+
+    @property
+    def path(self) -> str:
+        """Where to read it on this machine's disk."""
+        return paths([self])[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +69,11 @@ class Vacuumed:
 
 
 class Table:
-    """One Delta table on a local disk; not safe for use by several threads at once."""
+    """One Delta table; not safe for use by several threads at once."""
 
     def __init__(
         self,
-        root: Path,
+        storage: Storage,
         schema: pa.Schema,
         *,
         partition_by: Sequence[str],
@@ -80,26 +81,21 @@ class Table:
         compression: str,
         create: bool,
     ) -> None:
-        self.root = root.absolute()
+        self.storage = storage
         self._partition_by = list(partition_by)
         self._bounded = tuple(bounded)
         self._compression = compression
-        self._log = self.root / "_delta_log"
         self._files: tuple[int, tuple[DataFile, ...]] | None = None
-        # What this process knows to be on the disk: the log up to a version, and the folders of partitions by name.
-        self._flushed_version = -1
-        self._flushed_folders: set[Path] = set()
+        self._flushed_version = -1  # up to which this process knows the log to be durable
         try:
             self._delta = self._open()
         except TableNotFoundError:
             if not create:
-                raise StoreMissing(
-                    f"There is no store at {self.root.parent}. Ingest something first, or set TICKERTONE_DATA_DIR."
-                ) from None
+                raise StoreMissing(storage.missing) from None
             self._delta = self._create(schema)
             self.flush()
         except DeltaError as error:
-            raise StoreDamaged(f"The table at {self.root} cannot be opened: {_cause(error)}") from error
+            raise StoreDamaged(f"The table at {self.storage.name} cannot be opened: {_cause(error)}") from error
 
     @property
     def version(self) -> int:
@@ -114,12 +110,12 @@ class Table:
 
     def refresh(self) -> int:
         """Move on to the newest version and return it; 10 µs when nothing is new, else 1 to 5 ms."""
-        if not self._entry(self.version + 1).exists():  # no entry is ever cleaned away, so the next one is the news
+        if not self.storage.has_entry(self.version + 1):  # no entry is ever cleaned away, so the next one is the news
             return self.version
         try:
             self._delta.update_incremental()
         except DeltaError as error:
-            raise StoreDamaged(f"The log of {self.root} cannot be read: {_cause(error)}") from error
+            raise StoreDamaged(f"The log of {self.storage.name} cannot be read: {_cause(error)}") from error
         return self.version
 
     def transaction_version(self, application: str) -> int | None:
@@ -137,13 +133,10 @@ class Table:
 
         It is read from the log alone, so it needs no refresh, and any thread may ask.
         """
-        try:
-            lines = self._entry(version).read_bytes().splitlines()
-        except FileNotFoundError:
+        entry = self.storage.entry(version)
+        if entry is None:
             return None
-        except OSError as error:
-            raise StoreDamaged(f"{self._entry(version)} cannot be read: {error.strerror}.") from error
-        return [self._file_of(action["add"]) for action in map(json.loads, lines) if "add" in action]
+        return [self._file_of(action["add"]) for action in map(json.loads, entry.splitlines()) if "add" in action]
 
     def write(self, new: Sequence[NewFile], *, is_news: bool = True) -> list[AddAction]:
         """Write data files, durable but not yet part of the table; raises StoreNotWritable.
@@ -151,23 +144,13 @@ class Table:
         `is_news` is False for rows that the table holds already, in other files. What is never committed stays behind
         as an orphan file, which readers do not see and upkeep removes.
         """
-        folders = {self._folder(file.partition) for file in new}
-        try:
-            for folder in folders:
-                folder.mkdir(parents=True, exist_ok=True)
-            if len(new) == 1:  # what live commits are; a pool would cost a tenth of them
-                actions = [self._write_one(new[0], is_news=is_news)]
-            else:
-                with ThreadPoolExecutor(WRITE_THREADS) as pool:
-                    actions = list(pool.map(lambda file: self._write_one(file, is_news=is_news), new))
-            # A folder that is there already may be of a process that was killed before it flushed the folder's name.
-            unflushed = {parent for folder in folders - self._flushed_folders for parent in self._ancestors(folder)}
-            for folder in folders | unflushed:
-                durable.sync_folder(folder)
-        except OSError as error:
-            self._refuse(error)
-        self._flushed_folders |= folders
-        return actions
+        names = [f"{self._folder(file.partition)}/{uuid.uuid4()}.parquet" for file in new]
+        rows = [(name, file.rows) for name, file in zip(names, new, strict=True)]
+        sizes = self.storage.write(rows, compression=self._compression)
+        return [
+            self._action(name, file, size_bytes, is_news=is_news)
+            for name, file, size_bytes in zip(names, new, sizes, strict=True)
+        ]
 
     def commit(
         self,
@@ -210,10 +193,10 @@ class Table:
             )
         except CommitFailedError as error:
             raise CommitConflict(
-                f"{self.root} moved on from version {self.version} meanwhile: {_cause(error)}"
+                f"{self.storage.name} moved on from version {self.version} meanwhile: {_cause(error)}"
             ) from error
         except (DeltaError, OSError) as error:
-            raise StoreNotWritable(f"The log of {self.root} cannot be written: {_cause(error)}") from error
+            raise StoreNotWritable(f"The log of {self.storage.name} cannot be written: {_cause(error)}") from error
         committed = self.version + 1
         self._flush_log(committed)
         self.refresh()
@@ -227,18 +210,12 @@ class Table:
         versions to the table, and the version is the clock of the system.) Raises StoreNotWritable.
         """
         self.refresh()
-        named = {file.path for file in self.files()}
+        named = {file.relative for file in self.files()}
         files = freed_bytes = 0
-        try:
-            for path in self.root.rglob("*.parquet"):
-                if self._log in path.parents or str(path) in named:
-                    continue
-                status = path.stat()
-                if now_s - status.st_mtime > kept_s:
-                    path.unlink()
-                    files, freed_bytes = files + 1, freed_bytes + status.st_size
-        except OSError as error:
-            self._refuse(error)
+        for found in self.storage.data_files():
+            if found.name not in named and now_s - found.modified_s > kept_s:
+                self.storage.delete(found.name)
+                files, freed_bytes = files + 1, freed_bytes + found.size_bytes
         return Vacuumed(files, freed_bytes)
 
     def flush(self) -> None:
@@ -254,74 +231,42 @@ class Table:
         """
         if version <= self._flushed_version:
             return
-        checkpoint = self._checkpoint(version)
-        has_checkpoint = checkpoint.exists()
-        names = [self._log]
-        if self._flushed_version < 0:
-            names += [self.root, self.root.parent]
-        try:
-            durable.sync_file(self._entry(version))
-            if has_checkpoint:
-                durable.sync_file(checkpoint)
-                durable.sync_file(self._log / "_last_checkpoint")
-            for folder in names:
-                durable.sync_folder(folder)
-            if has_checkpoint:
-                self._drop_old_checkpoint(version)
-        except OSError as error:
-            self._refuse(error)
+        if self.storage.flush(version):
+            self._drop_old_checkpoint(version)
         self._flushed_version = version
 
     def _drop_old_checkpoint(self, version: int) -> None:
         """Remove the checkpoint that a newer one, at `version`, has made one too many; the log says the same."""
         old = version - KEPT_CHECKPOINTS * CHECKPOINT_EVERY
         if (old + 1) % KEPT_CHECKPOINT_EVERY:  # the first one is made at version 9
-            self._checkpoint(old).unlink(missing_ok=True)
-
-    def _entry(self, version: int) -> Path:
-        return self._log / f"{version:020d}.json"
-
-    def _checkpoint(self, version: int) -> Path:
-        return self._log / f"{version:020d}.checkpoint.parquet"
-
-    def _refuse(self, error: OSError) -> NoReturn:
-        raise StoreNotWritable(
-            f"{error.filename or self.root} cannot be written: {error.strerror or error}. Nothing was acknowledged."
-        ) from error
+            self.storage.delete(checkpoint_name(old))
 
     def _open(self) -> DeltaTable:
         try:
-            return DeltaTable(str(self.root))
+            return self._delta_table()
         except TableNotFoundError:
             raise
         except DeltaError:
-            if not self._drop_torn_checkpoints():
+            if not self.storage.mend():
                 raise
-        return DeltaTable(str(self.root))
+        return self._delta_table()
 
-    def _drop_torn_checkpoints(self) -> bool:
-        """Remove checkpoints that cannot be read, and the hint that names one; returns whether any was removed.
+    def _delta_table(self) -> DeltaTable:
+        return DeltaTable(self.storage.url, storage_options=self._options())
 
-        A power cut can tear them. Nothing is lost with them: every log entry is kept, and they only repeat those.
-        """
-        torn = [path for path in self._log.glob("*.checkpoint.parquet") if not durable.is_parquet(path)]
-        torn += [path for path in [self._log / "_last_checkpoint"] if path.exists()]
-        try:
-            for path in torn:
-                path.unlink(missing_ok=True)
-        except OSError:  # a disk that cannot be written: the error that led here says more
-            return False
-        return bool(torn)
+    def _options(self) -> dict[str, str] | None:
+        options = self.storage.options
+        return None if options is None else dict(options)
 
     def _create(self, schema: pa.Schema) -> DeltaTable:
-        named_in = [folder.parent for folder in (self.root, *self.root.parents) if not folder.exists()]
+        self.storage.prepare()
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            table = DeltaTable.create(
-                str(self.root),
+            return DeltaTable.create(
+                self.storage.url,
                 schema=schema,
                 mode="ignore",  # another process may be creating it at this moment
                 partition_by=self._partition_by,
+                storage_options=self._options(),
                 configuration={
                     "delta.checkpointInterval": str(CHECKPOINT_EVERY),
                     "delta.logRetentionDuration": "interval 36500 days",
@@ -330,31 +275,22 @@ class Table:
                     "delta.deletedFileRetentionDuration": "interval 1 hours",
                 },
             )
-            for folder in named_in:
-                durable.sync_folder(folder)
-        except OSError as error:
-            raise StoreNotWritable(f"{self.root} cannot be created: {error.strerror}.") from error
-        except DeltaError as error:
-            raise StoreNotWritable(f"{self.root} cannot be created: {_cause(error)}") from error
-        return table
+        except (DeltaError, OSError) as error:
+            raise StoreNotWritable(f"{self.storage.name} cannot be created: {_cause(error)}") from error
 
-    def _folder(self, partition: Mapping[str, str]) -> Path:
-        return self.root.joinpath(*(f"{name}={partition[name]}" for name in self._partition_by))
+    def _folder(self, partition: Mapping[str, str]) -> str:
+        return "/".join(f"{name}={partition[name]}" for name in self._partition_by)
 
-    def _ancestors(self, folder: Path) -> list[Path]:
-        return [parent for parent in folder.parents if parent == self.root or self.root in parent.parents]
-
-    def _write_one(self, file: NewFile, *, is_news: bool) -> AddAction:
-        path = self._folder(file.partition) / f"{uuid.uuid4()}.parquet"
-        size_bytes = durable.write_parquet(path, file.rows, compression=self._compression)
+    def _action(self, name: str, file: NewFile, size_bytes: int, *, is_news: bool) -> AddAction:
+        """What makes a written file part of the table."""
         low: dict[str, int] = {}
         high: dict[str, int] = {}
-        for name in self._bounded:
-            bounds = pc.min_max(file.rows.column(name)).as_py()
-            low[name], high[name] = bounds["min"], bounds["max"]
+        for column in self._bounded:
+            bounds = pc.min_max(file.rows.column(column)).as_py()
+            low[column], high[column] = bounds["min"], bounds["max"]
         stats = {"numRecords": file.rows.num_rows, "minValues": low, "maxValues": high, "nullCount": {}}
         return AddAction(
-            path=str(path.relative_to(self.root)),
+            path=name,
             size=size_bytes,
             partition_values=dict(file.partition),
             modification_time=time.time_ns() // 1_000_000,
@@ -366,7 +302,7 @@ class Table:
         """The file of an add action as the log writes it."""
         stats = json.loads(add["stats"])
         return DataFile(
-            path=str(self.root / add["path"]),
+            storage=self.storage,
             relative=add["path"],
             partition=add["partitionValues"],
             rows=stats["numRecords"],
@@ -380,7 +316,7 @@ class Table:
         bounds = [(name, listed.get(f"min.{name}"), listed.get(f"max.{name}")) for name in self._bounded]
         return tuple(
             DataFile(
-                path=str(self.root / relative),
+                storage=self.storage,
                 relative=relative,
                 partition={name: str(values[row]) for name, values in partitions if values},
                 rows=listed["num_records"][row],
@@ -389,6 +325,11 @@ class Table:
             )
             for row, relative in enumerate(listed["path"])
         )
+
+
+def paths(files: Sequence[DataFile]) -> list[str]:
+    """Where to read files of one table on this machine's disk, in order."""
+    return files[0].storage.local([file.relative for file in files]) if files else []
 
 
 def _cause(error: Exception) -> str:

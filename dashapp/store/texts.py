@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from dashapp.store.reader import Reader, View
 from dashapp.store.schema import SCORE_INPUT_SCHEMA
+from dashapp.store.tables import paths
 
 # Of several scorers' rows of one (item, ticker) the one that was accepted first has the text.
 _SQL = """
@@ -50,11 +51,11 @@ class Unscored:
 def unscored(reader: Reader, view: View, scorer: str, start_us: int, end_us: int) -> Unscored:
     """What was published in [start_us, end_us) and this scorer has not scored, by time, item id and ticker."""
     files = [
-        file.path
+        file
         for file in view.score_files
         if file.bounds["published_us"][0] < end_us and file.bounds["published_us"][1] >= start_us
     ]
-    params: dict[str, Any] = {"files": files, "scorer": scorer, "start_us": start_us, "end_us": end_us}
+    params: dict[str, Any] = {"files": paths(files), "scorer": scorer, "start_us": start_us, "end_us": end_us}
     rows = reader.table(_SQL, params) if files else SCORE_INPUT_SCHEMA.empty_table()
     if not files:
         return Unscored(rows, 0, 0)

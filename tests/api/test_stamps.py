@@ -10,6 +10,7 @@ import pytest
 from dashapp.model.resolution import RESOLUTIONS, parse_resolution
 from dashapp.rollup.job import rollup
 from dashapp.store import reader as reader_module
+from dashapp.store.disk import Disk
 from dashapp.store.index import BucketIndex
 from dashapp.store.tables import DataFile
 from tests.api.conftest import FIRST
@@ -68,7 +69,9 @@ def test_a_stamp_changes_for_the_ticker_and_the_range_that_a_score_arrived_in(tm
 
 
 def made_file(resolution: str, low_us: int, high_us: int) -> DataFile:
-    return DataFile("", f"{resolution}-{low_us}", {"resolution": resolution}, 1, 1, {"start_us": (low_us, high_us)})
+    return DataFile(
+        Disk(Path()), f"{resolution}-{low_us}", {"resolution": resolution}, 1, 1, {"start_us": (low_us, high_us)}
+    )
 
 
 @pytest.mark.parametrize("resolution", ["1m", "1h", "24h"])

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from dashapp.errors import StoreDamaged, StoreError
 from dashapp.store import durable, scan
+from dashapp.store.disk import Disk
 from dashapp.store.scan import Scanner, Wanted
 from dashapp.store.schema import BUCKET_ROW_SCHEMA
 from dashapp.store.tables import DataFile
@@ -45,7 +46,7 @@ def bucket_rows(starts_us: list[int]) -> pa.Table:
 
 def written(path: Path, rows: pa.Table) -> DataFile:
     size_bytes = durable.write_parquet(path, rows, compression="snappy")
-    return DataFile(str(path), path.name, {}, rows.num_rows, size_bytes, {})
+    return DataFile(Disk(path.parent), path.name, {}, rows.num_rows, size_bytes, {})
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +110,7 @@ def test_row_groups_of_a_writer_that_keeps_no_bounds_are_read_all(tmp_path: Path
     rows = bucket_rows([0, 1, 2])
     path = tmp_path / "f.parquet"
     pq.write_table(rows, path, write_statistics=False, row_group_size=4)
-    file = DataFile(str(path), path.name, {}, rows.num_rows, 1, {})
+    file = DataFile(Disk(path.parent), path.name, {}, rows.num_rows, 1, {})
     found = Scanner().rows([file], Wanted({"AA"}, "one@1", 1, 9), ("start_us",), timeout_ms=60_000)
     assert found.column("start_us").to_pylist() == [1, 2]
 
@@ -148,7 +149,7 @@ def test_a_flipped_bit_within_a_page_is_damage(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_gone_is_damage(tmp_path: Path) -> None:
-    gone = DataFile(str(tmp_path / "gone.parquet"), "gone.parquet", {}, 1, 1, {})
+    gone = DataFile(Disk(tmp_path), "gone.parquet", {}, 1, 1, {})
     with pytest.raises(StoreDamaged, match=r"gone\.parquet"):
         Scanner().rows([gone], Wanted({"A"}, None, 0, 1), COLUMNS, timeout_ms=60_000)
 

@@ -16,6 +16,7 @@ import pytest
 from dashapp.config import Settings
 from dashapp.errors import CommitConflict, StoreDamaged, StoreMissing, StoreNotWritable
 from dashapp.rollup.job import rollup
+from dashapp.store.disk import Disk
 from dashapp.store.store import Store
 from dashapp.store.tables import CHECKPOINT_EVERY, DataFile, NewFile, Table
 from tests.stores import append, expected_buckets, open_store, score, shown_buckets, stored_scores, verification
@@ -24,7 +25,7 @@ SCHEMA = pa.schema([pa.field("date", pa.string()), pa.field("position", pa.int64
 
 
 def open_table(root: Path, *, create: bool = True) -> Table:
-    return Table(root, SCHEMA, partition_by=["date"], bounded=["position"], compression="zstd", create=create)
+    return Table(Disk(root), SCHEMA, partition_by=["date"], bounded=["position"], compression="zstd", create=create)
 
 
 def new_file(position: int, date: str = "2024-02-29") -> NewFile:
@@ -129,7 +130,7 @@ def test_files_written_but_never_committed_are_invisible(tmp_path: Path) -> None
     rollup(store)
     expected = shown_buckets(store)
     for table in (store.scores.table, store.buckets.table):
-        for path in list(table.root.glob("**/*.parquet")):
+        for path in list(Path(table.storage.name).glob("**/*.parquet")):
             shutil.copy(path, path.with_name("orphan.parquet"))
 
     again = open_store(tmp_path)

@@ -54,7 +54,7 @@ def filled(folder: Path, *, commits: int = 12, days: int = 2) -> Store:
 
 
 def data_files(table: Table) -> set[Path]:
-    return {path for path in table.root.rglob("*.parquet") if "_delta_log" not in path.parts}
+    return {path for path in Path(table.storage.name).rglob("*.parquet") if "_delta_log" not in path.parts}
 
 
 def rows_by_position(store: Store) -> list[dict[str, object]]:

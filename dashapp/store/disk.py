@@ -1,0 +1,145 @@
+"""Storage on a local disk, where durable means flushed: first the file, then the folders that hold its name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NoReturn
+
+import pyarrow as pa
+
+from dashapp.errors import StoreDamaged, StoreNotWritable
+from dashapp.store import durable
+from dashapp.store.storage import LAST_CHECKPOINT, LOG, Found, checkpoint_name, entry_name
+
+# Small files are written and flushed a few at a time: flushing is waiting, not work.
+_WRITE_THREADS = 4
+
+
+class Disk:
+    """A table's folder."""
+
+    options = None
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.absolute()
+        self.name = self.url = str(self._root)
+        # What this process knows to be on the disk: the names that lead to the log, and the folders of data by name.
+        self._is_log_flushed = False
+        self._flushed_folders: set[Path] = set()
+
+    @property
+    def missing(self) -> str:
+        """Where there is no store, and what to do."""
+        return f"There is no store at {self._root.parent}. Ingest something first, or set TICKERTONE_DATA_DIR."
+
+    def prepare(self) -> None:
+        """Make the folder, durable in name."""
+        named_in = [folder.parent for folder in (self._root, *self._root.parents) if not folder.exists()]
+        try:
+            self._root.mkdir(parents=True, exist_ok=True)
+            for folder in named_in:
+                durable.sync_folder(folder)
+        except OSError as error:
+            raise StoreNotWritable(f"{self.name} cannot be created: {error.strerror}.") from error
+
+    def mend(self) -> bool:
+        """Remove checkpoints that cannot be read, and the hint that names one; returns whether any was removed.
+
+        A power cut can tear them. Nothing is lost with them: every log entry is kept, and they only repeat those.
+        """
+        torn = [path for path in (self._root / LOG).glob("*.checkpoint.parquet") if not durable.is_parquet(path)]
+        torn += [path for path in [self._root / LAST_CHECKPOINT] if path.exists()]
+        try:
+            for path in torn:
+                path.unlink(missing_ok=True)
+        except OSError:  # a disk that cannot be written: the error that led here says more
+            return False
+        return bool(torn)
+
+    def has_entry(self, version: int) -> bool:
+        """Whether the log has the entry of a version; 10 µs."""
+        return self.has(entry_name(version))
+
+    def entry(self, version: int) -> bytes | None:
+        """The log's entry of a version; 0.1 ms."""
+        path = self._root / entry_name(version)
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StoreDamaged(f"{path} cannot be read: {error.strerror}.") from error
+
+    def has(self, name: str) -> bool:
+        """Whether a file is there."""
+        return (self._root / name).exists()
+
+    def local(self, names: Sequence[str]) -> list[str]:
+        """The paths of these files."""
+        return [f"{self.name}/{name}" for name in names]
+
+    def write(self, new: Sequence[tuple[str, pa.Table]], *, compression: str) -> list[int]:
+        """Write tables as Parquet and flush them, then the folders that hold them."""
+
+        def write_one(file: tuple[str, pa.Table]) -> int:
+            return durable.write_parquet(self._root / file[0], file[1], compression=compression)
+
+        folders = {(self._root / name).parent for name, _ in new}
+        try:
+            for folder in folders:
+                folder.mkdir(parents=True, exist_ok=True)
+            if len(new) == 1:  # what live commits are; a pool would cost a tenth of them
+                sizes = [write_one(new[0])]
+            else:
+                with ThreadPoolExecutor(_WRITE_THREADS) as pool:
+                    sizes = list(pool.map(write_one, new))
+            # A folder that is there already may be of a process that was killed before it flushed the folder's name.
+            unflushed = {parent for folder in folders - self._flushed_folders for parent in self._ancestors(folder)}
+            for folder in folders | unflushed:
+                durable.sync_folder(folder)
+        except OSError as error:
+            self._refuse(error)
+        self._flushed_folders |= folders
+        return sizes
+
+    def flush(self, version: int) -> bool:
+        """Flush the log's entry of a version, its checkpoint if it has one, and their folder."""
+        has_checkpoint = self.has(checkpoint_name(version))
+        files = [entry_name(version), *([checkpoint_name(version), LAST_CHECKPOINT] if has_checkpoint else [])]
+        folders = [self._root / LOG, *([] if self._is_log_flushed else [self._root, self._root.parent])]
+        try:
+            for name in files:
+                durable.sync_file(self._root / name)
+            for folder in folders:
+                durable.sync_folder(folder)
+        except OSError as error:
+            self._refuse(error)
+        self._is_log_flushed = True
+        return has_checkpoint
+
+    def delete(self, name: str) -> None:
+        """Remove a file, if it is there."""
+        try:
+            (self._root / name).unlink(missing_ok=True)
+        except OSError as error:
+            self._refuse(error)
+
+    def data_files(self) -> Iterator[Found]:
+        """Every Parquet file outside the log."""
+        try:
+            for path in self._root.rglob("*.parquet"):
+                if self._root / LOG not in path.parents:
+                    status = path.stat()
+                    yield Found(str(path.relative_to(self._root)), status.st_size, status.st_mtime)
+        except OSError as error:
+            self._refuse(error)
+
+    def _ancestors(self, folder: Path) -> list[Path]:
+        return [parent for parent in folder.parents if parent == self._root or self._root in parent.parents]
+
+    def _refuse(self, error: OSError) -> NoReturn:
+        raise StoreNotWritable(
+            f"{error.filename or self.name} cannot be written: {error.strerror or error}. Nothing was acknowledged."
+        ) from error

@@ -1,0 +1,91 @@
+"""Where the files of a table lie: what a table needs of the place, whether it is a folder or an object store.
+
+Files are named by their path from the table's root, with slashes between. Whoever reads data asks for them on the local
+disk, so every reader works the same wherever they lie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import pyarrow as pa
+
+LOG = "_delta_log"
+LAST_CHECKPOINT = f"{LOG}/_last_checkpoint"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file that is there, named by a table or not; `modified_s` is in seconds since 1970."""
+
+    name: str
+    size_bytes: int
+    modified_s: float
+
+
+class Storage(Protocol):
+    """The files of one Delta table; safe for use by several threads, but for `flush`."""
+
+    @property
+    def name(self) -> str:
+        """The place, as a person would write it."""
+
+    @property
+    def url(self) -> str:
+        """The place, as the Delta library is told of it."""
+
+    @property
+    def options(self) -> Mapping[str, str] | None:
+        """How the Delta library gets there."""
+
+    @property
+    def missing(self) -> str:
+        """What to tell whoever finds no table here: where there is none, and what to do."""
+
+    def prepare(self) -> None:
+        """Make the place ready for a table that is made anew; raises StoreNotWritable."""
+
+    def mend(self) -> bool:
+        """Remove what a power cut has torn and the table can do without; returns whether there was any."""
+
+    def has_entry(self, version: int) -> bool:
+        """Whether the log has the entry of a version."""
+
+    def entry(self, version: int) -> bytes | None:
+        """The log's entry of a version, None while there is none; raises StoreDamaged."""
+
+    def has(self, name: str) -> bool:
+        """Whether a file is there."""
+
+    def local(self, names: Sequence[str]) -> list[str]:
+        """Paths on this machine's disk to read these files by, in order."""
+
+    def write(self, new: Sequence[tuple[str, pa.Table]], *, compression: str) -> list[int]:
+        """Write tables as Parquet under names that nothing has yet, durable on return, and return their sizes in bytes.
+
+        Raises StoreNotWritable.
+        """
+
+    def flush(self, version: int) -> bool:
+        """Make the log's entry of a version durable, with the checkpoint made after it; returns whether there is one.
+
+        What a power cut cannot take is left alone. Raises StoreNotWritable.
+        """
+
+    def delete(self, name: str) -> None:
+        """Remove a file, if it is there; raises StoreNotWritable."""
+
+    def data_files(self) -> Iterator[Found]:
+        """Every Parquet file outside the log; raises StoreNotWritable."""
+
+
+def entry_name(version: int) -> str:
+    """The name of the log's entry of a version."""
+    return f"{LOG}/{version:020d}.json"
+
+
+def checkpoint_name(version: int) -> str:
+    """The name of the checkpoint of a version."""
+    return f"{LOG}/{version:020d}.checkpoint.parquet"

@@ -43,6 +43,7 @@ from dashapp.model.item import Item
 from dashapp.model.resolution import parse_resolution
 from dashapp.model.ticker import normalise_ticker
 from dashapp.model.time import to_iso
+from dashapp.model.variant import ALL, VARIANTS, parse_variant
 from dashapp.query import answer
 from dashapp.query.series import SeriesReader
 from dashapp.rollup.job import RollupResult, rollup, rollup_every
@@ -140,6 +141,12 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--limit", type=int, metavar="N", help="most buckets")
     sub.add_argument("--cursor", metavar="C", help="next_cursor of the answer before")
     sub.add_argument("--scorer", metavar="NAME@VERSION", help="whose scores; the store's default otherwise")
+    sub.add_argument(
+        "--variant",
+        default=ALL.name,
+        metavar="V",
+        help=f"which texts count: {', '.join(each.name for each in VARIANTS)} (default {ALL.name})",
+    )
     sub.add_argument("--format", choices=["table", "json", "csv"], help="table on a terminal, json with --json")
 
     command("verify", check, "Recompute every bucket from the raw scores by another way and compare.")
@@ -295,7 +302,15 @@ def query(asked: argparse.Namespace, settings: Settings) -> int:
     reader = SeriesReader.over(Store(settings), settings, preferred_scorer=DEFAULT_SCORER_IDENTITY)
     began = time.perf_counter()
     revision = reader.refresh()
-    (series,) = reader.series([ticker], resolution, start_us, end_us, scorer=asked.scorer, limit=asked.limit)
+    (series,) = reader.series(
+        [ticker],
+        resolution,
+        start_us,
+        end_us,
+        scorer=asked.scorer,
+        limit=asked.limit,
+        variant=parse_variant(asked.variant),
+    )
     query_time_ms = round((time.perf_counter() - began) * 1e3, 3)
     shape = "json" if asked.json else asked.format or "table"
     if shape == "csv":
@@ -314,6 +329,8 @@ def query(asked: argparse.Namespace, settings: Settings) -> int:
         )
     with standard_output():
         Console(width=None if sys.stdout.isatty() else 200).print(table)
+    if series.complete_from_us is not None:
+        stderr.print(f"Before {to_iso(series.complete_from_us)} texts are not kept: this variant cannot count them.")
     if series.has_more:
         stderr.print(f"There is more: --cursor {body['next_cursor']} goes on.")
     return DONE

@@ -3,6 +3,7 @@
 TickertoneError
 ├── UsageError                 what was asked for cannot be done: exit code 2, HTTP 400
 │   ├── UnknownResolution      not one of the eight
+│   ├── UnknownVariant         not one of the choices of texts
 │   ├── BadTime                a time that cannot be understood without guessing
 │   ├── BadRange               start after end, or a limit out of bounds
 │   ├── BadCursor              not the next_cursor of an answer to the same question
@@ -70,6 +71,12 @@ class UnknownResolution(UsageError):
     """A resolution that is not one of the eight."""
 
     code = "UNKNOWN_RESOLUTION"
+
+
+class UnknownVariant(UsageError):
+    """A variant that does not exist."""
+
+    code = "UNKNOWN_VARIANT"
 
 
 class BadTime(UsageError):

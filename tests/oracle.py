@@ -23,6 +23,7 @@ RESOLUTIONS = ("1m", "5m", "10m", "1h", "3h", "6h", "12h", "24h")
 POSITIVE_FROM_E6 = 50_000
 NEGATIVE_FROM_E6 = -50_000
 ROWS_PER_VERSION = 1_048_576
+LEAST_RELEVANCE = 0.2
 
 Row = Mapping[str, Any]
 Key = tuple[str, str, str, int]  # ticker, scorer, resolution, start_us
@@ -58,6 +59,24 @@ def accepted(scores: Iterable[Row]) -> list[Row]:
     for score in sorted(scores, key=lambda score: score["position"]):
         counted.setdefault((score["item_id"], score["ticker"], score["scorer"]), score)
     return list(counted.values())
+
+
+def counted(scores: Iterable[Row], variant: str) -> list[Row]:
+    """The scores that a variant counts: `relevance` and `story_id` are keys of a score here."""
+    rows = accepted(scores)
+    if "relevant" in variant:
+        rows = [row for row in rows if row["relevance"] is None or row["relevance"] >= LEAST_RELEVANCE]
+    if "once" in variant:
+        rows = [row for row in rows if not any(_tells_again(row, other) for other in rows)]
+    return rows
+
+
+def _tells_again(row: Row, other: Row) -> bool:
+    """Whether the other one told the same story of the same ticker before, within a day."""
+    if row["story_id"] is None or any(row[name] != other[name] for name in ("story_id", "ticker", "scorer")):
+        return False
+    is_before = (other["published_us"], other["item_id"]) < (row["published_us"], row["item_id"])
+    return is_before and _moment(row["published_us"]) - _moment(other["published_us"]) < timedelta(days=1)
 
 
 def buckets(scores: Iterable[Row], resolutions: Iterable[str] = RESOLUTIONS) -> dict[Key, dict[str, Any]]:

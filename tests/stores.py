@@ -16,6 +16,7 @@ from dashapp.config import Settings
 from dashapp.model.resolution import RESOLUTIONS, Resolution
 from dashapp.model.score import Score, ScoreE6
 from dashapp.model.time import MAX_US, MIN_US, EpochUs
+from dashapp.model.variant import ALL, Variant
 from dashapp.query.series import SeriesReader
 from dashapp.rollup import job as job_module
 from dashapp.rollup.verify import Verification, verify
@@ -56,6 +57,7 @@ def nothing_is_few() -> Iterator[None]:
         mock.patch.object(job_module, "_BATCH_ROWS", 3),
         mock.patch.object(fold_module, "_FEW_SOURCES", 2),
         mock.patch.object(reader_module, "TAIL_ROWS_IN_MEMORY", 0),
+        mock.patch.object(reader_module, "_FEW_FILES", 0),
     ):
         yield
 
@@ -73,9 +75,12 @@ def score(
     ticker: str = "AAPL",
     scorer: str = "test@1",
     source: str = "wire",
+    relevance: float | None = None,
+    story_id: str | None = None,
 ) -> Score:
     """A score, short to write."""
-    return Score(item_id, ticker, scorer, EpochUs(published_us), ScoreE6(score_e6), source)
+    marks: Any = {"relevance": relevance, "story_id": story_id}
+    return Score(item_id, ticker, scorer, EpochUs(published_us), ScoreE6(score_e6), source, **marks)
 
 
 def same_day_scores(count: int, *, start: int = 0, day_us: int = 0) -> list[Score]:
@@ -105,13 +110,15 @@ def stored_scores(store: Store) -> list[dict[str, Any]]:
     return rows
 
 
-def shown_buckets(store: Store, resolutions: Sequence[Resolution] = RESOLUTIONS) -> dict[oracle.Key, dict[str, Any]]:
+def shown_buckets(
+    store: Store, resolutions: Sequence[Resolution] = RESOLUTIONS, variant: Variant = ALL
+) -> dict[oracle.Key, dict[str, Any]]:
     """Every bucket a reader is shown at these resolutions, in the form of the oracle's."""
     reader = Reader(store, timeout_ms=60_000)
     view = reader.view()
     shown = {}
     for resolution in resolutions:
-        for row in reader.audit(view, resolution, MIN_US, MAX_US + 1).to_pylist():
+        for row in reader.audit(view, resolution, MIN_US, MAX_US + 1, variant).to_pylist():
             key = (row["ticker"], row["scorer"], resolution.name, row["start_us"])
             assert key not in shown, f"{key} is shown twice"
             shown[key] = {
@@ -124,10 +131,12 @@ def shown_buckets(store: Store, resolutions: Sequence[Resolution] = RESOLUTIONS)
     return shown
 
 
-def expected_buckets(store: Store, resolutions: Sequence[Resolution] = RESOLUTIONS) -> dict[oracle.Key, dict[str, Any]]:
+def expected_buckets(
+    store: Store, resolutions: Sequence[Resolution] = RESOLUTIONS, variant: Variant = ALL
+) -> dict[oracle.Key, dict[str, Any]]:
     """What the oracle makes of the raw scores of the store, the same fields."""
     names = (*FIELDS, "open", "close", "sumsq_e12", "sources")
-    buckets = oracle.buckets(stored_scores(store), [each.name for each in resolutions])
+    buckets = oracle.buckets(oracle.counted(stored_scores(store), variant.name), [each.name for each in resolutions])
     return {key: {name: bucket[name] for name in names} for key, bucket in buckets.items()}
 
 

@@ -10,6 +10,7 @@ from dashapp.api.negotiate import MEDIA_TYPES
 from dashapp.model.score import Label
 
 _Score = Field(ge=-1, le=1)
+_COMPLETE_FROM = "A variant has no candles before this: their texts are not kept; null where they all are"
 
 
 class Body(BaseModel):
@@ -75,6 +76,8 @@ class Range(Page):
 
     resolution: str
     scorer: str
+    variant: str
+    complete_from: str | None = Field(description=_COMPLETE_FROM)
     start: str
     end: str
 
@@ -151,6 +154,7 @@ class Item(Body):
     url: str | None
     text: str
     story_id: str | None
+    counts: bool = Field(description="Whether the variant counts it: it is no reprint, and relevant, as was asked for")
     position: int = Field(description="Orders scores by acceptance; shifted right by 20 bits it is the revision")
     words: list[Word] | None = Field(
         default=None, description="With explain=true: the words of the text in order; null where the scorer cannot tell"
@@ -162,6 +166,8 @@ class Items(Page):
 
     ticker: str
     scorer: str
+    variant: str
+    complete_from: str | None = Field(description=_COMPLETE_FROM)
     start: str | None
     end: str | None
     items: list[Item]

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 from dashapp.api import bodies, params
 from dashapp.api.desk import Desk, get
 from dashapp.model.ticker import normalise_ticker
+from dashapp.model.variant import ALL, parse_variant
 from dashapp.query.items import Question, items
 from dashapp.query.reply import TABLE_FORMATS, Reply
 
@@ -32,12 +33,15 @@ def add_routes(router: APIRouter, desk: Desk, explain: Explain) -> None:
         limit: params.LimitAsked = None,
         cursor: params.CursorAsked = None,
         scorer: params.ScorerAsked = None,
+        variant: params.VariantAsked = ALL.name,
         explained: params.ExplainAsked = "false",
         form: FormAsked = None,
     ) -> Response:
         """The texts that were scored for a ticker, newest first: those of a candle between its start and its end, all
-        there are without times."""
-        question = Question(normalise_ticker(ticker), start, end, params.parse_limit(limit), cursor, scorer)
+        there are without times. `counts` says of each whether the variant counts it."""
+        question = Question(
+            normalise_ticker(ticker), start, end, params.parse_limit(limit), cursor, scorer, parse_variant(variant)
+        )
         told = explain if params.parse_explain(explained) else None
 
         def ask(chosen: str, is_held: Callable[[str], bool]) -> Reply:

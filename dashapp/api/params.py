@@ -13,6 +13,7 @@ from pydantic import WithJsonSchema
 from dashapp.errors import BadParameter, BadRange
 from dashapp.model.resolution import RESOLUTIONS
 from dashapp.model.ticker import MAX_TICKER_CHARS, normalise_ticker
+from dashapp.model.variant import VARIANTS
 
 MAX_TICKERS = 50
 
@@ -67,6 +68,11 @@ ScorerAsked = Annotated[
     str | None,
     WithJsonSchema({"type": "string", "maxLength": _MOST_CHARS}),
     Query(description="name@version; the store's default without"),
+]
+VariantAsked = Annotated[
+    str,
+    WithJsonSchema({"type": "string", "enum": [each.name for each in VARIANTS]}),
+    Query(description="Which texts count: all, each story once (no reprints within 24 hours), relevant ones, or both"),
 ]
 
 

@@ -12,6 +12,7 @@ from dashapp.api import bodies, params
 from dashapp.api.desk import Desk, get
 from dashapp.model.resolution import parse_resolution
 from dashapp.model.ticker import normalise_ticker
+from dashapp.model.variant import ALL, parse_variant
 from dashapp.query.reply import FORMATS, Reply
 from dashapp.query.timeseries import Question, timeseries
 
@@ -25,6 +26,7 @@ async def question_asked(
     limit: params.LimitAsked = None,
     cursor: params.CursorAsked = None,
     scorer: params.ScorerAsked = None,
+    variant: params.VariantAsked = ALL.name,
 ) -> Question:
     """What is asked, but for the tickers it is about; raises UsageError."""
     return Question(
@@ -35,6 +37,7 @@ async def question_asked(
         limit=params.parse_limit(limit),
         cursor=cursor,
         scorer=scorer,
+        variant=parse_variant(variant),
     )
 
 

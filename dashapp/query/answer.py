@@ -170,6 +170,8 @@ def range_and_scorer(series: Series | Asked) -> dict[str, Any]:
     return {
         "resolution": series.resolution.name,
         "scorer": series.scorer,
+        "variant": series.variant.name,
+        "complete_from": None if series.complete_from_us is None else to_iso(series.complete_from_us),
         "start": to_iso(min(series.start_us, MAX_US)),
         "end": to_iso(min(series.end_us, MAX_US)),
     }

@@ -14,6 +14,7 @@ import orjson
 from dashapp.errors import BadCursor
 from dashapp.model.resolution import RESOLUTIONS, ceil_us, floor_us
 from dashapp.model.time import MAX_US, MIN_US, EpochUs, to_iso
+from dashapp.model.variant import ALL, Variant
 from dashapp.query import answer
 from dashapp.query.cache import ResponseCache
 from dashapp.query.reply import Reply, encoded, inner_json, json_object, pack, tag, unpack
@@ -40,6 +41,7 @@ class Question:
     limit: int | None = None
     cursor: str | None = None
     scorer: str | None = None
+    variant: Variant = ALL
 
 
 def items(
@@ -50,8 +52,10 @@ def items(
     is_held: Callable[[str], bool],
     explain: Callable[[str, str], list[dict[str, Any]] | None] | None = None,
 ) -> Reply:
-    """The reply to a question in one of FORMATS but `columns`; `is_held` tells whether the client holds what has this
-    tag, `explain` the words of a text by a scorer, which JSON then has as `words`.
+    """The reply to a question in one of FORMATS but `columns`: all texts, each with whether the variant counts it.
+
+    `is_held` tells whether the client holds what has this tag, `explain` the words of a text by a scorer, which JSON
+    then has as `words`.
 
     Without times it is about all there is. Raises UsageError, NotFound and StoreError. Not kept: two queries, which
     read as many days as the page needs.
@@ -67,6 +71,7 @@ def items(
         floor_us(start_us, _DAY),
         ceil_us(end_us, _DAY),
         scorer=question.scorer,
+        variant=question.variant,
     )
     revision = asked.view.revision
     where = (
@@ -102,6 +107,8 @@ def items(
         shared = {
             "ticker": question.ticker,
             "scorer": asked.scorer,
+            "variant": asked.variant.name,
+            "complete_from": None if asked.complete_from_us is None else to_iso(asked.complete_from_us),
             "start": to_iso(start_us) if question.start else None,
             "end": to_iso(end_us) if question.end else None,
             "next_cursor": next_cursor,
@@ -139,7 +146,7 @@ def _page(
     reader: SeriesReader, asked: Asked, start_us: EpochUs, end_us: EpochUs, place: _Place | None, rows: int
 ) -> Any:
     """The rows of a page. The buckets of 24h say how many scores each day has, so only the days it needs are read."""
-    (days,) = reader.answer(replace(asked, limit=_ALL_DAYS))
+    (days,) = reader.answer(replace(asked, limit=_ALL_DAYS, variant=ALL))
     high_us = end_us if place is None else min(end_us, place[0] + 1)
     low_us, found = start_us, 0
     for day_us, count in zip(reversed(days.timestamp_us), reversed(days.count), strict=True):
@@ -149,5 +156,13 @@ def _page(
             low_us = EpochUs(day_us)
             break
     return newest_scores(
-        reader.reader, asked.view, asked.tickers[0], asked.scorer, low_us, high_us, before=place, limit=rows
+        reader.reader,
+        asked.view,
+        asked.tickers[0],
+        asked.scorer,
+        low_us,
+        high_us,
+        before=place,
+        limit=rows,
+        variant=asked.variant,
     )

@@ -10,9 +10,11 @@ from dashapp.config import Settings
 from dashapp.errors import BadRange, UnknownScorer, UnknownTicker
 from dashapp.model.resolution import RESOLUTIONS, Resolution, ceil_us, floor_us
 from dashapp.model.time import MAX_US, MIN_US, US_PER_DAY, EpochUs, to_iso
+from dashapp.model.variant import ALL, Variant
 from dashapp.store.reader import Reader, View
 from dashapp.store.stamps import Stamps
 from dashapp.store.store import Store
+from dashapp.store.variants import complete_from, from_us
 
 # Days without scores that a stretch of coverage bridges: a quiet weekend does not end it, a quiet fortnight does.
 _COVERAGE_GAP_DAYS = 7
@@ -24,7 +26,8 @@ class Series:
     `timestamp_us`.
 
     Scores (open, high, low, close, sum, avg) are floats, exact to the millionth; `revision` is the store's version at
-    which a bucket last changed. `has_more` tells that a limit cut the buckets after the last one here.
+    which a bucket last changed. `has_more` tells that a limit cut the buckets after the last one here. A variant has no
+    buckets before `complete_from_us` (None: no such bound), since their texts are not kept.
     """
 
     ticker: str
@@ -46,6 +49,8 @@ class Series:
     sources: list[list[str]]
     revision: list[int]
     has_more: bool
+    variant: Variant = ALL
+    complete_from_us: EpochUs | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,8 @@ class Asked:
     end_us: EpochUs
     limit: int
     stamps: tuple[str, ...]
+    variant: Variant = ALL
+    complete_from_us: EpochUs | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +159,7 @@ class SeriesReader:
         *,
         scorer: str | None = None,
         limit: int | None = None,
+        variant: Variant = ALL,
     ) -> Asked:
         """A question about a view, checked and completed; raises BadRange, UnknownTicker, UnknownScorer. 100 µs."""
         if not MIN_US <= start_us < end_us <= MAX_US + 1:
@@ -164,11 +172,25 @@ class SeriesReader:
         chosen = self.scorer(scorer, view)
         self.require(view, tickers, chosen)
         first_us, stop_us = ceil_us(start_us, resolution), ceil_us(end_us, resolution)
-        stamps = self._stamps.of(view, tickers, chosen, resolution, first_us, stop_us)
+        complete_from_us = complete_from(view, variant)
+        stamps = self._stamps.of(view, tickers, chosen, resolution, from_us(variant, first_us), stop_us)
+        if not variant.is_all:
+            stamps = [f"{variant.name}.{complete_from_us}.{stamp}" for stamp in stamps]
         # A limit that nothing can reach is no other question than none.
         most = max(1, (stop_us - first_us) // resolution.width_us)
         limit = min(bound if limit is None else limit, bound, most)
-        return Asked(view, tuple(tickers), chosen, resolution, first_us, stop_us, limit, tuple(stamps))
+        return Asked(
+            view,
+            tuple(tickers),
+            chosen,
+            resolution,
+            first_us,
+            stop_us,
+            limit,
+            tuple(stamps),
+            variant,
+            complete_from_us,
+        )
 
     def require(self, view: View, tickers: Sequence[str], scorer: str) -> None:
         """Raises UnknownTicker unless all of the tickers have scores by this scorer."""
@@ -194,6 +216,7 @@ class SeriesReader:
         *,
         scorer: str | None = None,
         limit: int | None = None,
+        variant: Variant = ALL,
     ) -> list[Series]:
         """The buckets that start in [start_us, end_us), a Series for each ticker in the order given.
 
@@ -201,13 +224,15 @@ class SeriesReader:
         with the next one. At most `limit` buckets a ticker, the earliest, within the settings' bound. Raises
         BadRange, UnknownTicker, UnknownScorer. One ticker and one day of 1m: 3 to 6 ms.
         """
-        return self.answer(self.ask(self.view(), tickers, resolution, start_us, end_us, scorer=scorer, limit=limit))
+        return self.answer(
+            self.ask(self.view(), tickers, resolution, start_us, end_us, scorer=scorer, limit=limit, variant=variant)
+        )
 
     def answer(self, asked: Asked) -> list[Series]:
         """The Series of a question, in one query."""
         tickers, resolution, limit = asked.tickers, asked.resolution, asked.limit
         rows_of, columns = self._reader.series(
-            asked.view, tickers, asked.scorer, resolution, asked.start_us, asked.end_us, limit + 1
+            asked.view, tickers, asked.scorer, resolution, asked.start_us, asked.end_us, limit + 1, asked.variant
         )
         answer = []
         for ticker in tickers:
@@ -221,6 +246,8 @@ class SeriesReader:
                     start_us=asked.start_us,
                     end_us=asked.end_us,
                     has_more=stop - begin > limit,
+                    variant=asked.variant,
+                    complete_from_us=asked.complete_from_us,
                     **{name: values[kept] for name, values in columns.items()},
                 )
             )

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from dashapp.model.resolution import Resolution, floor_us, progress_pct
 from dashapp.model.time import EpochUs
+from dashapp.model.variant import ALL, Variant
 from dashapp.query import answer
 from dashapp.query.cache import ResponseCache
 from dashapp.query.reply import Reply, encoded, inner_json, json_object, pack, tag, unpack
@@ -35,6 +36,7 @@ class Question:
     limit: int | None = None
     cursor: str | None = None
     scorer: str | None = None
+    variant: Variant = ALL
 
 
 def timeseries(
@@ -61,6 +63,7 @@ def timeseries(
         stop_us,
         scorer=question.scorer,
         limit=question.limit,
+        variant=question.variant,
     )
     revision = asked.view.revision
     etag = tag([f"{question.many}", *_keys(asked, form, now_us)])

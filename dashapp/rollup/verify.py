@@ -16,16 +16,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dashapp.model.resolution import RESOLUTIONS, Resolution
+from dashapp.model.resolution import RESOLUTIONS, Resolution, parse_resolution
 from dashapp.model.score import LABEL_THRESHOLD_E6
 from dashapp.model.time import MAX_US, US_PER_DAY, EpochUs, from_datetime, to_datetime, to_iso
+from dashapp.model.variant import LEAST_RELEVANCE, REPRINT_US, VARIANTS, Variant
 from dashapp.store.reader import SOURCE_SEPARATOR, Reader, View
+from dashapp.store.variants import complete_from
 
 Columns = dict[str, NDArray[Any]]
 
 # How many differing buckets a report describes in full.
 WORST = 10
 
+_VARIANTS_AT = parse_resolution("1h")
 _BITS = 62  # sources to a mask: what an int64 holds without its sign
 _MILLION = 1_000_000
 _NUMBERS = (
@@ -37,29 +40,64 @@ SUMSQ_PARTS = ("sumsq_high", "sumsq_low")
 
 @dataclass(slots=True)
 class Verification:
-    """`checked`: buckets that exist on either side; `differ`: those that are not the same; `worst`: some of them, in
-    words."""
+    """`checked`: buckets that exist on either side, `checked_variants` those of variants; `differ`: those of both that
+    are not the same; `worst`: some of them, in words."""
 
     checked: int = 0
+    checked_variants: int = 0
     differ: int = 0
     worst: list[str] = field(default_factory=list)
 
 
 def verify(reader: Reader, *, progress: Callable[[str], None] = lambda month: None) -> Verification:
-    """Recompute and compare all buckets of all resolutions; about a million scores a second and core.
+    """Recompute and compare all buckets of all resolutions, and those of 1h of all variants; about a million scores a
+    second and core.
 
-    `progress` is told each month (YYYY-MM) before it is checked.
+    Variants differ in which scores they count, and share the rest, so one resolution tells. `progress` is told each
+    month (YYYY-MM) before it is checked.
     """
     view = reader.view()
-    result = Verification()
+    result, of_variants = Verification(), Verification()
     for start_us, end_us in _months(view):
         progress(to_iso(start_us)[:7])
         names = _Names()
-        scores = _sorted_scores(reader.scores(view, start_us, end_us), names)
+        # With the day before, since what was told then is a reprint now.
+        known = _sorted_scores(reader.scores(view, start_us - REPRINT_US, end_us), names)
+        scores = _taken(known, known["published_us"] >= start_us)
         for resolution in RESOLUTIONS:
             shown = _shown_buckets(reader.audit(view, resolution, start_us, end_us), names)
-            _compare(_recomputed(scores, resolution, names), shown, resolution, names, result)
+            _compare(_recomputed(scores, resolution, names), shown, resolution.name, names, result)
+        for variant in VARIANTS[1:]:
+            from_us = max(start_us, complete_from(view, variant) or start_us)
+            counts = _counts(known, variant) & (known["published_us"] >= from_us)
+            shown = _shown_buckets(reader.audit(view, _VARIANTS_AT, start_us, end_us, variant), names)
+            expected = _recomputed(_taken(known, counts), _VARIANTS_AT, names)
+            _compare(expected, shown, f"{_VARIANTS_AT.name} {variant.name}", names, of_variants)
+    result.checked_variants = of_variants.checked
+    result.differ += of_variants.differ
+    result.worst = [*result.worst, *of_variants.worst][:WORST]
     return result
+
+
+def _taken(scores: Columns, rows: NDArray[np.bool_]) -> Columns:
+    return {name: values[rows] for name, values in scores.items()}
+
+
+def _counts(scores: Columns, variant: Variant) -> NDArray[np.bool_]:
+    """Which of the sorted scores a variant counts."""
+    counts: NDArray[np.bool_] = np.ones(len(scores["ticker"]), dtype=np.bool_)
+    if variant.relevant:
+        counts &= ~(scores["relevance"] < LEAST_RELEVANCE)  # which unknown ones, as NaN, are not
+    if not variant.once:
+        return counts
+    told_us: dict[tuple[int, int, int], int] = {}
+    rows = np.flatnonzero(counts & (scores["story_id"] >= 0))
+    columns = (scores[name][rows].tolist() for name in ("ticker", "scorer", "story_id", "published_us"))
+    for row, ticker, scorer, story, published_us in zip(rows.tolist(), *columns, strict=True):
+        before_us = told_us.get((ticker, scorer, story))
+        counts[row] = before_us is None or published_us - before_us >= REPRINT_US
+        told_us[ticker, scorer, story] = published_us
+    return counts
 
 
 class _Names:
@@ -70,10 +108,11 @@ class _Names:
         self.text: list[str] = []
 
     def encode(self, column: Any) -> NDArray[np.int64]:
-        """The numbers of an Arrow column of texts."""
+        """The numbers of an Arrow column of texts; -1 where there is none."""
         encoded = column.combine_chunks().dictionary_encode()
-        numbers = [self.number_of(text) for text in encoded.dictionary.to_pylist()]
-        codes: NDArray[np.int64] = np.asarray(numbers, dtype=np.int64)[encoded.indices.to_numpy()]
+        numbers = [*(self.number_of(text) for text in encoded.dictionary.to_pylist()), -1]
+        indices = encoded.indices.fill_null(len(numbers) - 1).to_numpy()
+        codes: NDArray[np.int64] = np.asarray(numbers, dtype=np.int64)[indices]
         return codes
 
     def number_of(self, text: str) -> int:
@@ -104,7 +143,8 @@ def _sorted_scores(table: Any, names: _Names) -> Columns:
     """The scores by ticker, scorer, published time and item id."""
     columns: Columns = {name: table.column(name).to_numpy() for name in ("published_us", "score_e6", "position")}
     columns = {name: values.astype(np.int64) for name, values in columns.items()}
-    columns |= {name: names.encode(table.column(name)) for name in ("ticker", "scorer", "source")}
+    columns |= {name: names.encode(table.column(name)) for name in ("ticker", "scorer", "source", "story_id")}
+    columns["relevance"] = table.column("relevance").to_numpy()
     item_id = table.column("item_id").to_numpy(zero_copy_only=False)
     order = np.lexsort((columns["published_us"], columns["scorer"], columns["ticker"]))
     keys = [columns[name][order] for name in ("ticker", "scorer", "published_us")]
@@ -194,9 +234,9 @@ def _shown_buckets(table: Any, names: _Names) -> Columns:
     return {name: values[order] for name, values in columns.items()}
 
 
-def _compare(expected: Columns, shown: Columns, resolution: Resolution, names: _Names, result: Verification) -> None:
+def _compare(expected: Columns, shown: Columns, what: str, names: _Names, result: Verification) -> None:
     keys = ("ticker", "scorer", "start_us")
-    shown = _each_once(shown, keys, resolution, names, result)
+    shown = _each_once(shown, keys, what, names, result)
     same_keys = len(expected["ticker"]) == len(shown["ticker"]) and all(
         np.array_equal(expected[name], shown[name]) for name in keys
     )
@@ -205,14 +245,14 @@ def _compare(expected: Columns, shown: Columns, resolution: Resolution, names: _
             {key: row for row, key in enumerate(zip(*(side[name].tolist() for name in keys), strict=True))}
             for side in (expected, shown)
         )
-        for what, here, there in (
+        for how, here, there in (
             ("is missing", rows_expected, rows_shown),
             ("has no scores", rows_shown, rows_expected),
         ):
             alone = [key for key in here if key not in there]
             result.differ += len(alone)
             result.checked += len(alone)
-            _describe(result, (f"{_place(key, resolution, names)} {what}" for key in alone))
+            _describe(result, (f"{_place(key, what, names)} {how}" for key in alone))
         common = [key for key in rows_expected if key in rows_shown]
         expected = {name: values[[rows_expected[key] for key in common]] for name, values in expected.items()}
         shown = {name: values[[rows_shown[key] for key in common]] for name, values in shown.items()}
@@ -220,12 +260,10 @@ def _compare(expected: Columns, shown: Columns, resolution: Resolution, names: _
     wrong = np.flatnonzero(np.logical_or.reduce(list(unequal.values()))).tolist()
     result.checked += len(expected["ticker"])
     result.differ += len(wrong)
-    _describe(result, (_difference(row, unequal, expected, shown, resolution, names) for row in wrong))
+    _describe(result, (_difference(row, unequal, expected, shown, what, names) for row in wrong))
 
 
-def _each_once(
-    shown: Columns, keys: Sequence[str], resolution: Resolution, names: _Names, result: Verification
-) -> Columns:
+def _each_once(shown: Columns, keys: Sequence[str], what: str, names: _Names, result: Verification) -> Columns:
     """The buckets without those that are shown a second time, which are counted as differing."""
     repeated = np.zeros(len(shown["ticker"]), dtype=np.bool_)
     repeated[1:] = np.logical_and.reduce([shown[name][1:] == shown[name][:-1] for name in keys])
@@ -234,7 +272,7 @@ def _each_once(
     rows = zip(*(shown[name][repeated].tolist() for name in keys), strict=True)
     result.checked += int(repeated.sum())
     result.differ += int(repeated.sum())
-    _describe(result, (f"{_place(key, resolution, names)} is shown twice" for key in rows))
+    _describe(result, (f"{_place(key, what, names)} is shown twice" for key in rows))
     return {name: values[~repeated] for name, values in shown.items()}
 
 
@@ -242,9 +280,7 @@ def _describe(result: Verification, texts: Iterator[str]) -> None:
     result.worst += itertools.islice(texts, WORST - len(result.worst))
 
 
-def _difference(
-    row: int, unequal: Columns, expected: Columns, shown: Columns, resolution: Resolution, names: _Names
-) -> str:
+def _difference(row: int, unequal: Columns, expected: Columns, shown: Columns, what: str, names: _Names) -> str:
     key = tuple(int(expected[name][row]) for name in ("ticker", "scorer", "start_us"))
     fields = []
     for name, differs in unequal.items():
@@ -253,9 +289,9 @@ def _difference(
             if name == "sources":
                 right, wrong = (names.text[number].split(SOURCE_SEPARATOR) for number in (right, wrong))
             fields.append(f"{name} is {wrong}, the scores say {right}")
-    return f"{_place(key, resolution, names)}: {'; '.join(fields)}"
+    return f"{_place(key, what, names)}: {'; '.join(fields)}"
 
 
-def _place(key: tuple[int, ...], resolution: Resolution, names: _Names) -> str:
+def _place(key: tuple[int, ...], what: str, names: _Names) -> str:
     ticker, scorer, start_us = key
-    return f"{names.text[ticker]} {resolution.name} {to_iso(start_us)} ({names.text[scorer]})"
+    return f"{names.text[ticker]} {what} {to_iso(start_us)} ({names.text[scorer]})"

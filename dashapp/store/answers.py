@@ -52,6 +52,8 @@ SCORES = pa.schema(
         pa.field("position", pa.int64(), nullable=False),
     ]
 )
+# The texts behind a candle, each with whether it counts in the variant that was asked for.
+ITEMS = pa.schema([*SCORES, pa.field("counts", pa.bool_(), nullable=False)])
 TICKERS = pa.schema(
     [
         pa.field("ticker", pa.string(), nullable=False),

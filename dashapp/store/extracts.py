@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dashapp.model.resolution import Resolution
-from dashapp.store.answers import BUCKETS, SCORES
+from dashapp.model.variant import Variant
+from dashapp.store.answers import BUCKETS, ITEMS, SCORES
 from dashapp.store.reader import Reader, View
 from dashapp.store.tables import paths
 
@@ -33,8 +34,9 @@ def newest_scores(
     *,
     before: tuple[int, str] | None,
     limit: int,
+    variant: Variant,
 ) -> pa.Table:
-    """The newest scores of one ticker published in [start_us, end_us), newest first, as rows of SCORES.
+    """The newest scores of one ticker published in [start_us, end_us), newest first, as rows of ITEMS.
 
     Of those published at the same time the highest item id comes first, since it is the one that closes a bucket.
     `before` is (published_us, item id): only what comes after that one in this order.
@@ -45,7 +47,14 @@ def newest_scores(
         where += " AND (published_us, item_id) < ($before_us, $before_id)"
         params |= {"before_us": before[0], "before_id": before[1]}
     order = "published_us DESC, item_id DESC LIMIT $limit"
-    return _scores(reader, view, scorer, start_us, end_us, where, order, params)
+    rows = _scores(reader, view, scorer, start_us, end_us, where, order, params)
+    counts = pa.repeat(True, rows.num_rows)
+    if rows.num_rows and not variant.is_all:
+        published_us = rows.column("published").cast(pa.int64())
+        first_us, last_us = published_us[-1].as_py(), published_us[0].as_py()
+        counted = reader.counted(view, variant, ticker, scorer, first_us, last_us + 1)
+        counts = pc.is_in(rows.column("position"), value_set=counted.column("position"))
+    return rows.append_column(ITEMS.field("counts"), counts)
 
 
 def export_scores(

@@ -21,8 +21,8 @@ def ranks(columns: Sequence[pa.ChunkedArray]) -> list[NDArray[np.int64]]:
     return found
 
 
-def in_order(rows: pa.Table) -> pa.Table:
-    """Bucket rows by ticker, scorer and start; equal ones stay in the order they are in."""
+def in_order(rows: pa.Table, moment: str = "start_us") -> pa.Table:
+    """Rows by ticker, scorer and the column that holds their time; equal ones stay in the order they are in."""
     (tickers,), (scorers,) = ranks([rows.column("ticker")]), ranks([rows.column("scorer")])
-    order = np.lexsort((rows.column("start_us").to_numpy(), scorers, tickers))
+    order = np.lexsort((rows.column(moment).to_numpy(), scorers, tickers))
     return rows.combine_chunks().take(pa.array(order))

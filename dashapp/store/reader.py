@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,21 +17,30 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dashapp.errors import StoreDamaged
-from dashapp.model.resolution import RESOLUTIONS, Resolution
+from dashapp.model.resolution import FINEST, RESOLUTIONS, Resolution
 from dashapp.model.score import POSITION_BITS, position_of
+from dashapp.model.variant import ALL, Variant
 from dashapp.store.duck import FOLD_COLUMNS, ORD, fold_sql
 from dashapp.store.merge import fold_rows, merge_partition
+from dashapp.store.order import in_order
 from dashapp.store.scan import Scanner, Wanted
 from dashapp.store.schema import BUCKET_ROW_SCHEMA, SCORE_TABLE_SCHEMA
 from dashapp.store.store import Store
 from dashapp.store.tables import DataFile, paths
+from dashapp.store.variants import complete_from, counted_scores, files_between
 from dashapp.store.wide import words_of
 
 # Up to this many rows the tail is held in memory (about 20 MB); a longer one, before the first rollup of a big
 # ingest, is read from its files by every query.
 TAIL_ROWS_IN_MEMORY = 200_000
 
+# A file of scores costs a scan 1 to 2 ms and more with many tickers, a query less, but 15 ms to plan.
+_FEW_FILES = 16
+
 SOURCE_SEPARATOR = chr(31)
+
+# What variants are told by.
+MARKS = ("relevance", "story_id")
 
 _NO_TAIL = pa.schema([SCORE_TABLE_SCHEMA.field(name) for name in FOLD_COLUMNS]).empty_table()
 _NO_BUCKETS = BUCKET_ROW_SCHEMA.empty_table()
@@ -66,6 +75,7 @@ class Reader:
         self._store = store
         self._timeout_ms = timeout_ms
         self._scanner = Scanner()
+        self._score_scanner = Scanner(SCORE_TABLE_SCHEMA, "published_us")
         self._lock = threading.Lock()
         self._view: View | None = None
         self._catalogue: tuple[int, Catalogue] | None = None
@@ -90,12 +100,13 @@ class Reader:
         start_us: int,
         end_us: int,
         limit: int,
+        variant: Variant = ALL,
     ) -> tuple[dict[str, tuple[int, int]], dict[str, list[Any]]]:
         """The buckets starting in [start_us, end_us), as columns, and which rows are whose: ticker -> (first, stop).
 
         Each ticker's are in order of time; at most `limit` of them, the earliest.
         """
-        asked = _Asked(resolution, start_us, end_us, tuple(tickers), scorer)
+        asked = _Asked(resolution, start_us, end_us, tuple(tickers), scorer, variant)
         rows = self._merged(view, asked, _PUBLIC_COLUMNS)
         if limit < (end_us - start_us) // resolution.width_us:
             rows = _first_of_each(rows, limit)
@@ -110,42 +121,29 @@ class Reader:
         *,
         tickers: Collection[str] | None = None,
         scorer: str | None = None,
+        variant: Variant = ALL,
     ) -> pa.Table:
         """Every bucket starting in [start_us, end_us), as rows of BUCKET_ROW_SCHEMA; of all tickers and of all scorers
         unless some are named."""
         named = None if tickers is None else tuple(tickers)
-        return self._merged(view, _Asked(resolution, start_us, end_us, named, scorer))
+        return self._merged(view, _Asked(resolution, start_us, end_us, named, scorer, variant))
 
-    def audit(self, view: View, resolution: Resolution, start_us: int, end_us: int) -> pa.Table:
+    def audit(self, view: View, resolution: Resolution, start_us: int, end_us: int, variant: Variant = ALL) -> pa.Table:
         """The same, in columns of texts and 64-bit numbers only.
 
         `sources` are joined by SOURCE_SEPARATOR; the sum of squares is given in millions (`sumsq_high`) and rest
         (`sumsq_low`).
         """
-        rows = self.buckets(view, resolution, start_us, end_us).combine_chunks()
+        rows = self.buckets(view, resolution, start_us, end_us, variant=variant).combine_chunks()
         high, low = _millions(rows.column("sumsq_e12"))
         joined = pc.binary_join(rows.column("sources"), SOURCE_SEPARATOR)
         rows = rows.drop_columns(["sources", "sumsq_e12"]).append_column("sources", joined)
         return rows.append_column("sumsq_high", high).append_column("sumsq_low", low)
 
     def scores(self, view: View, start_us: int, end_us: int) -> pa.Table:
-        """The raw scores published in [start_us, end_us): the columns a fold reads; unordered."""
-        params: dict[str, Any] = {
-            "start_us": start_us,
-            "end_us": end_us,
-            "score_files": paths(
-                [
-                    file
-                    for file in view.score_files
-                    if file.bounds["published_us"][0] < end_us and file.bounds["published_us"][1] >= start_us
-                ]
-            ),
-        }
-        columns = ", ".join(_NO_TAIL.column_names)
-        where = "published_us >= $start_us AND published_us < $end_us"
-        if not params["score_files"]:
-            return _NO_TAIL
-        return self.table(f"SELECT {columns} FROM read_parquet($score_files) WHERE {where}", params)
+        """The raw scores published in [start_us, end_us): the columns a fold reads and MARKS; unordered."""
+        asked = _Asked(FINEST, start_us, end_us, None, None)
+        return self._queried(files_between(view, start_us, end_us), asked, (*FOLD_COLUMNS, *MARKS))
 
     def catalogue(self, view: View) -> Catalogue:
         """Every (ticker, scorer) with count, first and last published time, in microseconds; by ticker and scorer."""
@@ -224,8 +222,11 @@ class Reader:
     def _merged(self, view: View, asked: _Asked, columns: Sequence[str] = BUCKET_ROW_SCHEMA.names) -> pa.Table:
         """Stored buckets (+) tail, as rows of BUCKET_ROW_SCHEMA, by ticker, scorer and start.
 
-        Where no tail is to be merged in, only `columns` are read: a third of the time.
+        Where no tail is to be merged in, only `columns` are read: a third of the time. Buckets of a variant are folded
+        from the scores.
         """
+        if not asked.variant.is_all:
+            return self._folded(view, asked)
         new = self._tail_buckets(view, asked)
         files = [
             file
@@ -236,6 +237,38 @@ class Reader:
             return _NO_BUCKETS if new is None else merge_partition(_NO_BUCKETS, new, asked.resolution)
         stored = self._stored(files, asked, columns if new is None else BUCKET_ROW_SCHEMA.names)
         return stored if new is None else merge_partition(stored, new, asked.resolution)
+
+    def counted(self, view: View, variant: Variant, ticker: str, scorer: str, start_us: int, end_us: int) -> pa.Table:
+        """The scores of a ticker published in [start_us, end_us) that a variant counts: the columns a fold reads,
+        unordered."""
+        return self._counted(view, _Asked(FINEST, start_us, end_us, (ticker,), scorer, variant))
+
+    def _folded(self, view: View, asked: _Asked) -> pa.Table:
+        """The buckets of a variant, by ticker, scorer and start."""
+        rows = self._counted(view, asked)
+        return in_order(fold_rows(self._store.duck, rows, asked.resolution)) if rows.num_rows else _NO_BUCKETS
+
+    def _counted(self, view: View, asked: _Asked) -> pa.Table:
+        kept_us = complete_from(view, asked.variant)
+        start_us = asked.start_us if kept_us is None else max(asked.start_us, kept_us)
+
+        def read(columns: Sequence[str], from_us: int, end_us: int) -> pa.Table:
+            files = files_between(view, from_us, end_us)
+            if asked.tickers is None or len(files) > _FEW_FILES:
+                return self._queried(files, replace(asked, start_us=from_us), columns)
+            wanted = Wanted(frozenset(asked.tickers), asked.scorer, from_us, end_us)
+            return self._score_scanner.rows(files, wanted, columns, timeout_ms=self._timeout_ms)
+
+        return counted_scores(read, asked.variant, start_us, asked.end_us)
+
+    def _queried(self, files: Sequence[DataFile], asked: _Asked, columns: Sequence[str]) -> pa.Table:
+        """The rows of score files that were asked for, unordered."""
+        schema = pa.schema([SCORE_TABLE_SCHEMA.field(name) for name in columns])
+        if not files:
+            return schema.empty_table()
+        where, params = asked.where("published_us")
+        sql = f"SELECT {', '.join(columns)} FROM read_parquet($files) WHERE {where}"
+        return self.table(sql, {**params, "files": paths(files)}).cast(schema)
 
     def _stored(self, files: Sequence[DataFile], asked: _Asked, columns: Sequence[str]) -> pa.Table:
         """Stored buckets, by ticker, scorer and start: those of a few tickers are scanned for, all are queried."""
@@ -279,6 +312,7 @@ class _Asked:
     end_us: int
     tickers: tuple[str, ...] | None
     scorer: str | None
+    variant: Variant = ALL
 
     def where(self, moment: str) -> tuple[str, dict[str, Any]]:
         """The condition in SQL, `moment` being the column that holds the time, and its parameters."""

@@ -1,6 +1,6 @@
-"""Scanning bucket files for a few tickers: only the row groups that can hold them are read.
+"""Scanning files for a few tickers: only the row groups that can hold them are read.
 
-Bucket files are sorted by ticker, so a ticker's day lies in one or two of the ten row groups of its file. Reading those
+Files are sorted by ticker, so a ticker's day lies in one or two of the ten row groups of its file. Reading those
 straight with Arrow takes a third of the time of a query, which has to be planned and looks at every row group
 (measured on 100 tickers, one ticker's day of 1m: 2 ms against 8 ms).
 """
@@ -41,7 +41,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which buckets: of these tickers, by this scorer or (None) any, starting in [start_us, end_us)."""
+    """Which rows: of these tickers, by this scorer or (None) any, with their moment in [start_us, end_us)."""
 
     tickers: Collection[str]
     scorer: str | None
@@ -53,23 +53,26 @@ class Wanted:
 class _Footer:
     metadata: pq.FileMetaData
     tickers: tuple[tuple[str, str], ...]  # lowest and highest of each row group
-    starts_us: tuple[tuple[int, int], ...]
+    moments_us: tuple[tuple[int, int], ...]
 
 
 class Scanner:
-    """Reads bucket files; safe for use by several threads."""
+    """Reads files of one table, of buckets or of scores; safe for use by several threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, schema: pa.Schema = BUCKET_ROW_SCHEMA, moment: str = "start_us") -> None:
+        """`moment` is the column that holds a row's time."""
+        self._schema = schema
+        self._moment = moment
         self._lock = threading.Lock()
         self._footers: OrderedDict[str, _Footer] = OrderedDict()
 
     def rows(self, files: Sequence[DataFile], wanted: Wanted, columns: Sequence[str], *, timeout_ms: int) -> pa.Table:
-        """The buckets wanted, by ticker, scorer and start: `columns` of BUCKET_ROW_SCHEMA, start_us among them.
+        """The rows wanted, by ticker, scorer and moment: `columns` of the schema, the moment among them.
 
         1 to 2 ms a file. Raises StoreDamaged, and StoreError when it takes longer than `timeout_ms`.
         """
         deadline_s = time.monotonic() + timeout_ms / 1000
-        read = list(dict.fromkeys(["ticker", "scorer", "start_us", *columns]))
+        read = list(dict.fromkeys(["ticker", "scorer", self._moment, *columns]))
         found = []
         for path in paths(files):
             if time.monotonic() > deadline_s:
@@ -85,8 +88,8 @@ class Scanner:
             if rows is not None:
                 found.append(rows)
         if not found:
-            return pa.schema([BUCKET_ROW_SCHEMA.field(name) for name in columns]).empty_table()
-        rows = found[0] if len(found) == 1 else in_order(pa.concat_tables(found))
+            return pa.schema([self._schema.field(name) for name in columns]).empty_table()
+        rows = found[0] if len(found) == 1 else in_order(pa.concat_tables(found), self._moment)
         return rows.select(columns)
 
     def _of_file(self, path: str, wanted: Wanted, columns: Sequence[str]) -> pa.Table | None:
@@ -94,7 +97,7 @@ class Scanner:
         groups = [
             number
             for number, ((low, high), (first_us, last_us)) in enumerate(
-                zip(footer.tickers, footer.starts_us, strict=True)
+                zip(footer.tickers, footer.moments_us, strict=True)
             )
             if first_us < wanted.end_us
             and last_us >= wanted.start_us
@@ -106,12 +109,13 @@ class Scanner:
         options = {"metadata": footer.metadata, "read_dictionary": _RECURRING, "pre_buffer": False, **CHECKED}
         with pq.ParquetFile(path, **options) as file:
             rows = file.read_row_groups(groups, columns=columns, use_threads=len(groups) > _FEW_GROUPS).combine_chunks()
-        kept = np.flatnonzero(_matches(rows, wanted))
+        kept = np.flatnonzero(_matches(rows, wanted, self._moment))
         if not len(kept):
             return None
         first, last = int(kept[0]), int(kept[-1])
         rows = rows.slice(first, last - first + 1) if last - first + 1 == len(kept) else rows.take(pa.array(kept))
-        return _plain(rows)
+        # The column types of the schema, no dictionaries.
+        return rows.cast(pa.schema([self._schema.field(name) for name in rows.column_names]))
 
     def _footer(self, path: str) -> _Footer:
         with self._lock:
@@ -125,7 +129,7 @@ class Scanner:
         footer = _Footer(
             metadata,
             tuple(_bounds(group.column(columns["ticker"]), "", _LAST_TEXT) for group in groups),
-            tuple(_bounds(group.column(columns["start_us"]), MIN_US, MAX_US) for group in groups),
+            tuple(_bounds(group.column(columns[self._moment]), MIN_US, MAX_US) for group in groups),
         )
         with self._lock:
             self._footers[path] = footer
@@ -142,9 +146,9 @@ def _bounds(column: pq.ColumnChunkMetaData, lowest: T, highest: T) -> tuple[T, T
     return statistics.min, statistics.max
 
 
-def _matches(rows: pa.Table, wanted: Wanted) -> NDArray[np.bool_]:
-    starts_us = rows.column("start_us").to_numpy()
-    matches: NDArray[np.bool_] = (starts_us >= wanted.start_us) & (starts_us < wanted.end_us)
+def _matches(rows: pa.Table, wanted: Wanted, moment: str) -> NDArray[np.bool_]:
+    moments_us = rows.column(moment).to_numpy()
+    matches: NDArray[np.bool_] = (moments_us >= wanted.start_us) & (moments_us < wanted.end_us)
     matches &= _is_one_of(rows.column("ticker"), wanted.tickers)
     if wanted.scorer is not None:
         matches &= _is_one_of(rows.column("scorer"), (wanted.scorer,))
@@ -156,8 +160,3 @@ def _is_one_of(column: pa.ChunkedArray, texts: Collection[str]) -> NDArray[np.bo
     named = np.array([text in texts for text in encoded.dictionary.to_pylist()], dtype=bool)
     matches: NDArray[np.bool_] = named[encoded.indices.to_numpy()]
     return matches
-
-
-def _plain(rows: pa.Table) -> pa.Table:
-    """The rows with the column types of BUCKET_ROW_SCHEMA."""
-    return rows.cast(pa.schema([BUCKET_ROW_SCHEMA.field(name) for name in rows.column_names]))

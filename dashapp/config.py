@@ -37,6 +37,21 @@ class Settings:
     """All settings with their defaults; field metadata holds unit, help and bounds."""
 
     data_dir: Path = _setting(Path("data/store"), "path", "Where the store is: scores, buckets, rejected rows, cache.")
+    store_url: str = _setting(
+        "",
+        "address",
+        "Where the tables are, when not in data_dir: s3://bucket/prefix. Credentials come from AWS_* variables.",
+    )
+    store_endpoint: str = _setting(
+        "", "address", "Where the interface of S3-compatible storage begins. Empty: Amazon's, or AWS_ENDPOINT_URL."
+    )
+    store_region: str = _setting("", "region", "Region of the storage. Empty: AWS_REGION, or us-east-1.")
+    store_poll_ms: int = _setting(
+        200, "ms", "Least time between two requests of one machine for a newer version of a table.", low=1, high=60_000
+    )
+    file_cache_bytes: int = _setting(
+        4_000_000_000, "bytes", "Size that copies of data files of an object store are kept under.", low=10_000_000
+    )
     host: str = _setting("127.0.0.1", "address", "Address the web server listens on.")
     port: int = _setting(8050, "port", "Port the web server listens on; 0 takes a free one.", low=0, high=65535)
     log_level: str = _setting(

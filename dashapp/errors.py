@@ -39,6 +39,7 @@ TickertoneError
 ├── OutputNotWritable          standard output takes no more: exit code 1
 └── StoreError                 the store cannot do it now: exit code 1, HTTP 503
     ├── StoreMissing           no store at that place
+    ├── StoreUnreachable       an object store that gives no answer, or refuses
     ├── StoreNotWritable       permission, disk full
     ├── StoreDamaged           a file of the store that cannot be read
     └── CommitConflict         other writers kept winning; nothing was written
@@ -315,6 +316,12 @@ class StoreMissing(StoreError):
     """There is no store at the place that was named."""
 
     code = "STORE_MISSING"
+
+
+class StoreUnreachable(StoreError):
+    """The object store that holds the tables gives no answer, or refuses to."""
+
+    code = "STORE_UNREACHABLE"
 
 
 class StoreNotWritable(StoreError):

@@ -36,6 +36,7 @@ class BucketsTable:
     """The buckets of a store; not safe for use by several threads at once."""
 
     def __init__(self, storage: Storage, *, create: bool) -> None:
+        self._seen = (-1, 0)  # at a version: to ask the table takes a request where it lies far away
         self.table = Table(
             storage,
             BUCKET_TABLE_SCHEMA,
@@ -51,7 +52,9 @@ class BucketsTable:
     def seen(self) -> int:
         """The version of the scores table up to which the buckets of the snapshot held count; 0, the empty one, at
         first."""
-        return self.table.transaction_version(_ROLLUP) or 0
+        if self._seen[0] != self.table.version:
+            self._seen = (self.table.version, self.table.transaction_version(_ROLLUP) or 0)
+        return self._seen[1]
 
     def files_of(self, resolution: Resolution, periods: Collection[str]) -> tuple[DataFile, ...]:
         """The files of some partitions."""

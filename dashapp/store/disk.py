@@ -72,6 +72,9 @@ class Disk:
         except OSError as error:
             raise StoreDamaged(f"{path} cannot be read: {error.strerror}.") from error
 
+    def learn(self, version: int) -> None:
+        """Nothing: whoever looks sees what is there."""
+
     def has(self, name: str) -> bool:
         """Whether a file is there."""
         return (self._root / name).exists()
@@ -104,7 +107,7 @@ class Disk:
         self._flushed_folders |= folders
         return sizes
 
-    def flush(self, version: int) -> bool:
+    def flush(self, version: int) -> None:
         """Flush the log's entry of a version, its checkpoint if it has one, and their folder."""
         has_checkpoint = self.has(checkpoint_name(version))
         files = [entry_name(version), *([checkpoint_name(version), LAST_CHECKPOINT] if has_checkpoint else [])]
@@ -117,12 +120,19 @@ class Disk:
         except OSError as error:
             self._refuse(error)
         self._is_log_flushed = True
-        return has_checkpoint
 
-    def delete(self, name: str) -> None:
-        """Remove a file, if it is there."""
+    def mark(self, name: str) -> None:
+        """Make an empty file."""
         try:
-            (self._root / name).unlink(missing_ok=True)
+            (self._root / name).touch()
+        except OSError as error:
+            self._refuse(error)
+
+    def delete(self, names: Sequence[str]) -> None:
+        """Remove files, those that are there."""
+        try:
+            for name in names:
+                (self._root / name).unlink(missing_ok=True)
         except OSError as error:
             self._refuse(error)
 

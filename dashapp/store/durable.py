@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -46,23 +46,28 @@ def write_parquet(path: Path, table: pa.Table, *, compression: str) -> int:
     The folder must exist. Raises OSError as it comes.
     """
     with path.open("xb") as file:
-        pq.write_table(
-            table,
-            file,
-            compression=compression,
-            write_page_checksum=True,
-            row_group_size=ROW_GROUP_ROWS,
-            use_dictionary=[
-                _REPEATED_LISTS.get(name, name)
-                for name in table.column_names
-                if name in _REPEATED or name in _REPEATED_LISTS
-            ],
-            write_statistics=[name for name in table.column_names if name in _SEARCHED],
-            column_encoding={name: code for name, code in _ENCODINGS.items() if name in table.column_names},
-        )
+        encode(table, file, compression=compression)
         file.flush()
         os.fsync(file.fileno())
         return file.tell()
+
+
+def encode(table: pa.Table, file: BinaryIO, *, compression: str) -> None:
+    """Write a table as Parquet to an open file."""
+    pq.write_table(
+        table,
+        file,
+        compression=compression,
+        write_page_checksum=True,
+        row_group_size=ROW_GROUP_ROWS,
+        use_dictionary=[
+            _REPEATED_LISTS.get(name, name)
+            for name in table.column_names
+            if name in _REPEATED or name in _REPEATED_LISTS
+        ],
+        write_statistics=[name for name in table.column_names if name in _SEARCHED],
+        column_encoding={name: code for name, code in _ENCODINGS.items() if name in table.column_names},
+    )
 
 
 def read_parquet(path: str, schema: pa.Schema) -> pa.Table:

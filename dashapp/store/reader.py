@@ -85,7 +85,7 @@ class Reader:
         with self._lock:
             # Buckets before scores: what the buckets count is then never ahead of the scores at hand.
             buckets_version = self._store.buckets.table.refresh()
-            revision = self._store.scores.table.refresh()
+            revision = self._store.scores.table.refresh(known=self._store.buckets.seen)
             held = self._view
             if held is None or held.revision != revision or held.buckets_version != buckets_version:
                 self._view = held = self._take_view(revision, buckets_version, held)

@@ -6,6 +6,7 @@ disk, so every reader works the same wherever they lie.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,6 +15,8 @@ import pyarrow as pa
 
 LOG = "_delta_log"
 LAST_CHECKPOINT = f"{LOG}/_last_checkpoint"
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,10 @@ class Found:
 
 
 class Storage(Protocol):
-    """The files of one Delta table; safe for use by several threads, but for `flush`."""
+    """The files of one Delta table, or of a whole store; safe for use by several threads, but for `flush`.
+
+    Whatever asks a place far away raises StoreUnreachable where that gives no answer.
+    """
 
     @property
     def name(self) -> str:
@@ -51,10 +57,13 @@ class Storage(Protocol):
         """Remove what a power cut has torn and the table can do without; returns whether there was any."""
 
     def has_entry(self, version: int) -> bool:
-        """Whether the log has the entry of a version."""
+        """Whether the log has the entry of a version, of which a place far away may know a moment later."""
 
     def entry(self, version: int) -> bytes | None:
-        """The log's entry of a version, None while there is none; raises StoreDamaged."""
+        """The log's entry of a version, None while `has_entry` would be False; raises StoreDamaged."""
+
+    def learn(self, version: int) -> None:
+        """Take note that the log has the entry of a version: others know it for certain."""
 
     def has(self, name: str) -> bool:
         """Whether a file is there."""
@@ -68,17 +77,29 @@ class Storage(Protocol):
         Raises StoreNotWritable.
         """
 
-    def flush(self, version: int) -> bool:
-        """Make the log's entry of a version durable, with the checkpoint made after it; returns whether there is one.
+    def flush(self, version: int) -> None:
+        """Make the log's entry of a version durable, with the checkpoint made after it if there is one.
 
         What a power cut cannot take is left alone. Raises StoreNotWritable.
         """
 
-    def delete(self, name: str) -> None:
-        """Remove a file, if it is there; raises StoreNotWritable."""
+    def mark(self, name: str) -> None:
+        """Make an empty file; raises StoreNotWritable."""
+
+    def delete(self, names: Sequence[str]) -> None:
+        """Remove files, those that are there; raises StoreNotWritable."""
 
     def data_files(self) -> Iterator[Found]:
         """Every Parquet file outside the log; raises StoreNotWritable."""
+
+
+def cause(error: Exception) -> str:
+    """What an error of the Delta library or of its storage says, in one line, without its stack of addresses."""
+    text = _COLOURS.sub("", str(error)).partition("\nDebug source")[0]
+    lines = [line.strip(" ↳") for line in text.splitlines()]
+    # Below the first line stand the causes, indented and led by arrows, or else addresses of code.
+    told = [lines[0], *(line for line, raw in zip(lines[1:], text.splitlines()[1:], strict=True) if "↳" in raw)]
+    return ": ".join(told) if lines else type(error).__name__
 
 
 def entry_name(version: int) -> str:

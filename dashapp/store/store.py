@@ -1,14 +1,21 @@
-"""A store: the two tables of one data folder, and the DuckDB session that computes over them."""
+"""A store: its two tables, the data folder of this machine, and the DuckDB session that computes over them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from dashapp.config import Settings
 from dashapp.store.buckets import BucketsTable
 from dashapp.store.disk import Disk
 from dashapp.store.duck import Duck
+from dashapp.store.filecache import FileCache
+from dashapp.store.objects import Objects, address_of
 from dashapp.store.scores import ScoresTable
+from dashapp.store.storage import Storage
+
+_SIMULATED = "SIMULATED"
 
 
 class Store:
@@ -19,20 +26,21 @@ class Store:
 
     def __init__(self, settings: Settings, *, create: bool = False) -> None:
         self.data_dir: Path = settings.data_dir.absolute()
-        self._simulated_mark = self.data_dir / "SIMULATED"
         self.duck = Duck(
             threads=settings.duckdb_threads,
             memory_bytes=settings.duckdb_memory_bytes,
             spill_dir=self.data_dir / "spill",
         )
-        self.scores = ScoresTable(Disk(self.data_dir / "scores"), self.data_dir, self.duck, create=create)
+        storage = _storages(settings, self.data_dir)
+        self._root = storage("")
+        self.scores = ScoresTable(storage("scores"), self.data_dir, self.duck, create=create)
         # Buckets are derived: where only the scores exist, a writer was killed between the two, and all is well.
-        self.buckets = BucketsTable(Disk(self.data_dir / "buckets"), create=True)
+        self.buckets = BucketsTable(storage("buckets"), create=True)
 
     @property
     def is_simulated(self) -> bool:
         """Whether the scores here come from the simulated feed of the demo."""
-        return self._simulated_mark.exists()
+        return self._root.has(_SIMULATED)
 
     @property
     def is_empty(self) -> bool:
@@ -41,8 +49,21 @@ class Store:
 
     def mark_simulated(self) -> None:
         """Say for good that the scores here are simulated, so every page over them can say so."""
-        self._simulated_mark.touch()
+        self._root.mark(_SIMULATED)
 
     def close(self) -> None:
         """End the DuckDB session."""
         self.duck.close()
+
+
+def _storages(settings: Settings, data_dir: Path) -> Callable[[str], Storage]:
+    """What makes the storage of a folder of the store, in the data folder or where `store_url` says."""
+    if not settings.store_url:
+        return lambda name: Disk(data_dir / name)
+    return partial(
+        Objects,
+        address_of(settings.store_url, endpoint=settings.store_endpoint, region=settings.store_region),
+        cache=FileCache(data_dir / "files", size_bytes=settings.file_cache_bytes),
+        watermarks=data_dir / "locks",
+        poll_s=settings.store_poll_ms / 1_000,
+    )

@@ -21,8 +21,8 @@ from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Tr
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
-from dashapp.errors import CommitConflict, StoreDamaged, StoreMissing, StoreNotWritable
-from dashapp.store.storage import Storage, checkpoint_name
+from dashapp.errors import CommitConflict, StoreDamaged, StoreMissing, StoreNotWritable, StoreUnreachable
+from dashapp.store.storage import Storage, cause, checkpoint_name
 
 # Opening, refreshing and committing read every log entry since the last checkpoint, so this decides what a commit
 # costs. Measured over 1,000 commits of one file each: 24 ms for commit and refresh with a checkpoint every 100, 12 ms
@@ -95,7 +95,9 @@ class Table:
             self._delta = self._create(schema)
             self.flush()
         except DeltaError as error:
-            raise StoreDamaged(f"The table at {self.storage.name} cannot be opened: {_cause(error)}") from error
+            raise StoreDamaged(f"The table at {self.storage.name} cannot be opened: {cause(error)}") from error
+        except OSError as error:
+            raise StoreUnreachable(f"{self.storage.name} cannot be read: {cause(error)}") from error
 
     @property
     def version(self) -> int:
@@ -108,14 +110,21 @@ class Table:
         """The table's own id, given when it was made."""
         return str(self._delta.metadata().id)
 
-    def refresh(self) -> int:
-        """Move on to the newest version and return it; 10 µs when nothing is new, else 1 to 5 ms."""
+    def refresh(self, *, known: int = 0) -> int:
+        """Move on to the newest version and return it; 10 µs when nothing is new, else 1 to 5 ms.
+
+        On a store far away the newest may be learned of a moment late; `known` is a version that is there for certain.
+        """
+        if known > self.version:
+            self.storage.learn(known)
         if not self.storage.has_entry(self.version + 1):  # no entry is ever cleaned away, so the next one is the news
             return self.version
         try:
             self._delta.update_incremental()
         except DeltaError as error:
-            raise StoreDamaged(f"The log of {self.storage.name} cannot be read: {_cause(error)}") from error
+            raise StoreDamaged(f"The log of {self.storage.name} cannot be read: {cause(error)}") from error
+        except OSError as error:
+            raise StoreUnreachable(f"{self.storage.name} cannot be read: {cause(error)}") from error
         return self.version
 
     def transaction_version(self, application: str) -> int | None:
@@ -192,13 +201,22 @@ class Table:
                 post_commithook_properties=PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False),
             )
         except CommitFailedError as error:
+            # Whoever was first, the next version is there. It may be this very commit, when an answer was lost on its
+            # way from a store far away and the request was made again.
+            self.storage.learn(self.version + 1)
+            if adds and adds[0].path in {file.relative for file in self.added(self.version + 1) or ()}:
+                return self._committed()
             raise CommitConflict(
-                f"{self.storage.name} moved on from version {self.version} meanwhile: {_cause(error)}"
+                f"{self.storage.name} moved on from version {self.version} meanwhile: {cause(error)}"
             ) from error
         except (DeltaError, OSError) as error:
-            raise StoreNotWritable(f"The log of {self.storage.name} cannot be written: {_cause(error)}") from error
+            raise StoreNotWritable(f"The log of {self.storage.name} cannot be written: {cause(error)}") from error
+        return self._committed()
+
+    def _committed(self) -> int:
         committed = self.version + 1
         self._flush_log(committed)
+        self.storage.learn(committed)
         self.refresh()
         return committed
 
@@ -211,12 +229,13 @@ class Table:
         """
         self.refresh()
         named = {file.relative for file in self.files()}
-        files = freed_bytes = 0
-        for found in self.storage.data_files():
-            if found.name not in named and now_s - found.modified_s > kept_s:
-                self.storage.delete(found.name)
-                files, freed_bytes = files + 1, freed_bytes + found.size_bytes
-        return Vacuumed(files, freed_bytes)
+        old = [
+            found
+            for found in self.storage.data_files()
+            if found.name not in named and now_s - found.modified_s > kept_s
+        ]
+        self.storage.delete([found.name for found in old])
+        return Vacuumed(len(old), sum(found.size_bytes for found in old))
 
     def flush(self) -> None:
         """Make the snapshot held durable, which it is unless its writer was killed before that; raises
@@ -231,15 +250,16 @@ class Table:
         """
         if version <= self._flushed_version:
             return
-        if self.storage.flush(version):
+        self.storage.flush(version)
+        if (version + 1) % CHECKPOINT_EVERY == 0:  # the first one is made at version 9
             self._drop_old_checkpoint(version)
         self._flushed_version = version
 
     def _drop_old_checkpoint(self, version: int) -> None:
         """Remove the checkpoint that a newer one, at `version`, has made one too many; the log says the same."""
         old = version - KEPT_CHECKPOINTS * CHECKPOINT_EVERY
-        if (old + 1) % KEPT_CHECKPOINT_EVERY:  # the first one is made at version 9
-            self.storage.delete(checkpoint_name(old))
+        if (old + 1) % KEPT_CHECKPOINT_EVERY:
+            self.storage.delete([checkpoint_name(old)])
 
     def _open(self) -> DeltaTable:
         try:
@@ -276,7 +296,7 @@ class Table:
                 },
             )
         except (DeltaError, OSError) as error:
-            raise StoreNotWritable(f"{self.storage.name} cannot be created: {_cause(error)}") from error
+            raise StoreNotWritable(f"{self.storage.name} cannot be created: {cause(error)}") from error
 
     def _folder(self, partition: Mapping[str, str]) -> str:
         return "/".join(f"{name}={partition[name]}" for name in self._partition_by)
@@ -330,8 +350,3 @@ class Table:
 def paths(files: Sequence[DataFile]) -> list[str]:
     """Where to read files of one table on this machine's disk, in order."""
     return files[0].storage.local([file.relative for file in files]) if files else []
-
-
-def _cause(error: Exception) -> str:
-    """What an error of the Delta library says, without the stack of addresses it appends."""
-    return str(error).partition("\n")[0]

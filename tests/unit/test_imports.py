@@ -39,6 +39,7 @@ MAY_IMPORT = {
 HOMES = {
     "deltalake": ("dashapp.store",),
     "duckdb": ("dashapp.store",),
+    "obstore": ("dashapp.store",),
     "pyarrow": ("dashapp.store",),
     "dash": ("dashapp.web",),
     "dash_extensions": ("dashapp.web",),

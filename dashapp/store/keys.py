@@ -2,9 +2,9 @@
 with.
 
 A key is 64 bits of the MD5 of the three. Keys lie in sorted runs, each for a range of table versions: long ones in
-files (mapped, not read), short ones in memory. A look-up is a binary search in each run, about 30 of them at most;
-1,000 keys among 10 million take well under a millisecond. A hit is only a suspicion: `ScoresTable` asks the table
-itself before it calls a row a duplicate.
+files (mapped, not read), short ones in memory. A look-up is a binary search in each run, about 20 of them and one for
+each 4 to 8 million keys; 1,000 keys among 100 million take about a millisecond. A hit is only a suspicion:
+`ScoresTable` asks the table itself before it calls a row a duplicate.
 
 All of it is derived from the table: what is missing is caught up from there, and the folder can be deleted at any time.
 """
@@ -27,6 +27,9 @@ Keys = NDArray[np.uint64]
 
 # Below this a run lives in memory only and is read again from the table after a restart.
 FILE_RUN_KEYS = 100_000
+# Runs are not put together beyond this: merging all of 100 million would hold 1.6 GB for seconds, in the middle of a
+# commit, to save a few binary searches.
+MOST_RUN_KEYS = 8_000_000
 
 # first version, last version, keys; and, while it is written, the process that writes it
 _NAME = re.compile(r"[0-9]+-[0-9]+-[0-9]+(\.u64|\.[0-9]+\.partial)")
@@ -83,7 +86,7 @@ class KeyIndex:
         """Take the keys of all versions after `version` up to and including `last_version`."""
         self._runs.append(_Run(self.version + 1, last_version, np.sort(keys), None))
         # Neighbours of like size become one, so a key is copied about log2(n) times in its life and runs stay few.
-        while len(self._runs) > 1 and len(self._runs[-1].keys) * 2 >= len(self._runs[-2].keys):
+        while len(self._runs) > 1 and self._are_alike(self._runs[-2].keys, self._runs[-1].keys):
             newer, older = self._runs.pop(), self._runs.pop()
             keys_of_both = np.sort(np.concatenate([older.keys, newer.keys]), kind="stable")
             self._runs.append(_Run(older.first_version, newer.last_version, keys_of_both, None))
@@ -92,6 +95,10 @@ class KeyIndex:
                 if run.path is not None:
                     run.path.unlink(missing_ok=True)
         self._persist_last()
+
+    @staticmethod
+    def _are_alike(older: Keys, newer: Keys) -> bool:
+        return len(newer) * 2 >= len(older) and len(older) + len(newer) <= MOST_RUN_KEYS
 
     def _persist_last(self) -> None:
         run = self._runs[-1]

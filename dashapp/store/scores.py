@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dashapp.errors import CommitConflict
-from dashapp.model.score import LABEL_THRESHOLD_E6, MAX_COMMIT_ROWS, Score, position_of
+from dashapp.model.score import LABEL_THRESHOLD_E6, MAX_COMMIT_ROWS, POSITION_BITS, Score, position_of
 from dashapp.model.time import US_PER_DAY
 from dashapp.store.duck import Duck
 from dashapp.store.keys import KeyIndex, Keys, key_of
@@ -33,6 +33,8 @@ _KEYS_SQL = "SELECT md5_number_lower(item_id || chr(31) || ticker || chr(31) || 
 # Up to here Python hashes faster than DuckDB gets ready to (4 ms, a third of a live commit).
 _FEW_ROWS = 1_000
 _COMMIT_ATTEMPTS = 20
+# Scores whose keys are read at once, by whoever finds no index: 100 million would take gigabytes.
+_CATCH_UP_ROWS = 4_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,21 +128,38 @@ class ScoresTable:
         if self._keys.version > self.table.version:
             # The table was replaced by an older one: the index is not of it.
             self._keys = self._keys.emptied()
-        if self._keys.version < self.table.version:
-            files = paths(self.files_after(self._keys.version))
+        while self._keys.version < self.table.version:
+            first, last, files = self._missed(self._keys.version)
             missed = np.zeros(0, dtype=np.uint64)
             if files:
                 with self._duck.cursor() as cursor:
                     missed = (
                         cursor.table(
-                            _KEYS_SQL + "read_parquet($files) WHERE position >= $first",
-                            {"files": files, "first": position_of(self._keys.version + 1, 0)},
+                            _KEYS_SQL + "read_parquet($files) WHERE position >= $first AND position < $stop",
+                            {
+                                "files": paths(files),
+                                "first": position_of(first, 0),
+                                "stop": position_of(last + 1, 0),
+                            },
                         )
                         .column("key")
                         .to_numpy()
                     )
-            self._keys.add(self.table.version, missed)
+            self._keys.add(last, missed)
         return self._keys
+
+    def _missed(self, version: int) -> tuple[int, int, list[DataFile]]:
+        """What to catch up with after a version: the first and last of some versions, up to the snapshot's, and the
+        files that hold rows of them; about _CATCH_UP_ROWS at most, unless they are one version's."""
+        files = sorted(self.files_after(version), key=lambda file: file.bounds["position"][1])
+        rows, last = 0, self.table.version
+        for file in files:
+            rows += file.rows
+            if rows > _CATCH_UP_ROWS:
+                last = file.bounds["position"][1] >> POSITION_BITS
+                break
+        stop = position_of(last + 1, 0)
+        return version + 1, last, [file for file in files if file.bounds["position"][0] < stop]
 
     def _stored(self, rows: pa.Table) -> NDArray[np.bool_]:
         """Which of the rows the table holds, by their full identity."""

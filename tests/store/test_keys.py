@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dashapp.store import compact as compact_module
 from dashapp.store import keys as keys_module
 from dashapp.store import scores as scores_module
 from dashapp.store.keys import KeyIndex, Keys
@@ -58,7 +61,7 @@ def _small_files(monkeypatch: pytest.MonkeyPatch) -> None:
 @examples(100)
 @given(steps, st.integers(0, 1_000))
 def test_the_index_equals_a_set_whatever_happens_to_its_files(taken: list[list[int] | str], choice: int) -> None:
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, mock.patch.object(keys_module, "MOST_RUN_KEYS", 20):
         folder = Path(name) / "keys"
         history = History()
         mine, other = KeyIndex(folder), KeyIndex(folder)
@@ -206,3 +209,33 @@ def test_few_rows_and_many_get_the_same_keys(tmp_path: Path, monkeypatch: pytest
         monkeypatch.setattr(scores_module, "_FEW_ROWS", few_rows)
         assert append(open_store(tmp_path), scores) == [True] * rows
     assert len(stored_scores(open_store(tmp_path))) == rows
+
+
+def test_a_lost_index_is_caught_up_with_some_versions_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scores_module, "_CATCH_UP_ROWS", 7)
+    monkeypatch.setattr(compact_module, "FEWEST_FILES", 3)
+    store = open_store(tmp_path)
+    scores = same_day_scores(40)
+    for number in range(0, 30, 3):
+        append(store, scores[number : number + 3])
+    compact_module.compact(store)  # the rows of ten versions in one file
+    for number in range(30, 40, 5):
+        append(store, scores[number : number + 5])
+    shutil.rmtree(tmp_path / "keys")
+
+    again = open_store(tmp_path)
+
+    assert append(again, [*scores, score("new", 0, 1)]) == [True] * 40 + [False]
+    assert len(stored_scores(again)) == 41
+
+
+def test_long_runs_are_not_put_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys_module, "MOST_RUN_KEYS", 20)
+    index = KeyIndex(tmp_path)
+    for version in range(20):
+        index.add(version, np.arange(version * 10, version * 10 + 10, dtype=np.uint64))
+    assert max(int(path.stem.split("-")[2]) for path in tmp_path.glob("*.u64")) <= 20
+    assert KeyIndex(tmp_path).version == 19
+    assert index.contains(np.arange(220, dtype=np.uint64)).tolist() == [True] * 200 + [False] * 20

@@ -84,10 +84,19 @@ def in_child(module: str, *arguments: str) -> dict[str, Any]:
 
 def report_child(**figures: Any) -> None:
     """Print the figures of a child process with its peak memory, for `in_child`."""
+    sys.stdout.write(json.dumps({**figures, "peak_mb": peak_mb()}) + "\n")
+
+
+def peak_mb(process_id: int | None = None) -> int:
+    """The most memory a process, this one by default, has held since its start or `reset_peak`."""
     # Not ru_maxrss: that one is inherited from the parent.
-    status = Path("/proc/self/status").read_text()
-    peak_mb = int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024  # type: ignore[index]
-    sys.stdout.write(json.dumps({**figures, "peak_mb": round(peak_mb)}) + "\n")
+    status = Path(f"/proc/{process_id or 'self'}/status").read_text()
+    return round(int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024)  # type: ignore[index]
+
+
+def reset_peak() -> None:
+    """Begin anew with the peak of this process."""
+    Path("/proc/self/clear_refs").write_text("5")
 
 
 def settings_of(folder: Path) -> Settings:

@@ -72,7 +72,11 @@ EXCEPTIONS = {
 }
 
 # Who may ask for the time of day besides the clock: what they write down is about the writing, never about the data.
-OWN_TIME = {"dashapp.store.tables": "an entry of a Delta log carries the time it was written at"}
+OWN_TIME = {
+    "dashapp.store.tables": "an entry of a Delta log carries the time it was written at",
+    "dashapp.store.filecache": "a copy is marked with when it was read last",
+    "dashapp.store.watermark": "how long ago the file system says a file was touched",
+}
 
 
 @cache

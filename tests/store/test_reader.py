@@ -459,9 +459,9 @@ def test_a_rollup_between_the_looks_at_the_two_tables_is_not_half_seen(
     append(writer, SCORES[:30])
     turns = iter([SCORES[30:60], SCORES[60:90]])
 
-    def interrupted(refresh: Callable[[], int]) -> Callable[[], int]:
-        def look() -> int:
-            version = refresh()
+    def interrupted(refresh: Callable[..., int]) -> Callable[..., int]:
+        def look(**how: int) -> int:
+            version = refresh(**how)
             batch = next(turns, None)
             if batch:
                 append(writer, batch)

@@ -12,10 +12,13 @@ import { Live } from "./live.mjs";
 import * as offline from "./offline.mjs";
 import * as painter from "./painter.mjs";
 import { Loader } from "./preload.mjs";
+import * as session from "./session.mjs";
 import * as shelves from "./shelf.mjs";
 import * as theme from "./theme.mjs";
 import * as view from "./view.mjs";
 import { dateText, momentOf, spanText, timeText } from "./zone.mjs";
+
+session.watch();
 
 // Long enough for the next turn of a wheel or the next short drag, so that only where the user comes to rest is asked
 // for.

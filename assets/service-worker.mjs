@@ -42,7 +42,8 @@ async function keep(addresses) {
   for (const url of wanted) {
     if (await shell.match(url)) continue;
     const answered = await fetch(url).catch(() => null);
-    if (answered?.ok) await shell.put(url, answered);
+    // What leads elsewhere leads to the login.
+    if (answered?.ok && !answered.redirected) await shell.put(url, answered);
   }
 }
 

@@ -10,7 +10,11 @@ from functools import partial
 from fastapi import FastAPI
 
 from dashapp import __version__, config
-from dashapp.api import problems
+from dashapp.access.gate import Gate, check
+from dashapp.access.headers import SafeHeaders, script_hashes
+from dashapp.access.login import build_login_router
+from dashapp.access.sessions import Sessions, read_secret
+from dashapp.api import docs, problems
 from dashapp.api.hub import Hub
 from dashapp.api.items import build_items_router
 from dashapp.api.metrics import Metrics, RequestMetrics
@@ -29,16 +33,23 @@ from dashapp.rollup.live import Live
 from dashapp.store.apikeys import ApiKeys
 from dashapp.store.follow import Follower
 from dashapp.store.store import Store
+from dashapp.store.users import Users
 from dashapp.web.app import build_app
 
 # Reading and scoring hold the interpreter, so more threads would not do more; two let a short push pass a long one.
 PUSH_THREADS = 2
 # What readers of the stream missed is asked of the store beside all queries, so that neither waits for the other.
 STREAM_THREADS = 2
+# Comparing a password takes 64 MiB and a core for a while.
+LOGIN_THREADS = 1
 
 
 def build(settings: config.Settings) -> FastAPI:
-    """The application over one store, which is made when it is missing; nothing runs before the server starts it."""
+    """The application over one store, which is made when it is missing; nothing runs before the server starts it.
+
+    Raises BadSetting where it would let in whom it is meant to keep out.
+    """
+    check(settings)
     store = Store(settings, create=True)
     reader = SeriesReader.over(store, settings, preferred_scorer=DEFAULT_SCORER_IDENTITY)
     cache = ResponseCache(store.data_dir / "cache", size_bytes=settings.cache_size_bytes)
@@ -52,6 +63,7 @@ def build(settings: config.Settings) -> FastAPI:
     stream_pool = ThreadPoolExecutor(STREAM_THREADS, thread_name_prefix="stream")
     writer = ItemWriter(settings, load_scorer(settings.ingest_scorer), now_us=now_us, on_commit=lambda _: live.wake())
     push_pool = ThreadPoolExecutor(PUSH_THREADS, thread_name_prefix="push")
+    login_pool = ThreadPoolExecutor(LOGIN_THREADS, thread_name_prefix="login")
     health = partial(read_health, store.data_dir)
     metrics = Metrics(reader, cache, writer=writer.counts, sources=health)
     hub = Hub(
@@ -73,6 +85,7 @@ def build(settings: config.Settings) -> FastAPI:
             yield
         await hub.stop()
         stream_pool.shutdown(wait=False, cancel_futures=True)
+        login_pool.shutdown(wait=False, cancel_futures=True)
         push_pool.shutdown(wait=True, cancel_futures=True)
         writer.close()
         pool.shutdown(wait=True, cancel_futures=True)
@@ -88,13 +101,29 @@ def build(settings: config.Settings) -> FastAPI:
         openapi_url="/api/openapi.json",
     )
     problems.install(server)
+    keys, users, sessions = ApiKeys(store.data_dir), Users(store.data_dir), Sessions(read_secret(store.data_dir))
+    # What is added later stands further out: what the gate refuses is counted.
+    server.add_middleware(Gate, settings=settings, keys=keys, users=users, sessions=sessions, now_us=now_us)
     server.add_middleware(RequestMetrics, metrics=metrics)
+    if settings.login == "password":
+        server.include_router(build_login_router(users, sessions, login_pool, now_us))
     server.include_router(build_router(reader, cache, pool, now_us, metrics, health, Explainer().words))
-    server.include_router(build_items_router(writer, read_rows, ApiKeys(store.data_dir), settings, push_pool))
+    server.include_router(build_items_router(writer, read_rows, keys, settings, push_pool))
     server.include_router(build_stream_router(hub, reader.scorer, stream_pool))
     problems.add_not_found(server)
     identity = store.scores.table.identity
-    build_app(server, reader, cache, pool, now_us, store=identity, simulated=store.is_simulated)
+    app = build_app(
+        server,
+        reader,
+        cache,
+        pool,
+        now_us,
+        store=identity,
+        simulated=store.is_simulated,
+        can_log_out=settings.login == "password",
+    )
+    hashes = [*app.csp_hashes(), *script_hashes(docs.page_html(server.title))]
+    server.add_middleware(SafeHeaders, script_hashes=hashes)
     return server
 
 

@@ -29,6 +29,7 @@ from dashapp import __version__, config, embedded
 from dashapp.clock import now_us
 from dashapp.commands.output import emit, mute_stdout, standard_output, write
 from dashapp.commands.scorer import add_scorer_commands, chosen_scorer
+from dashapp.commands.users import add_users_command
 from dashapp.config import Settings
 from dashapp.errors import BadTime, TickertoneError, UsageError
 from dashapp.ingest.columns import RowOptions, parse_mapping, parse_source
@@ -49,7 +50,7 @@ from dashapp.query.series import SeriesReader
 from dashapp.rollup.job import RollupResult, rollup, rollup_every
 from dashapp.rollup.upkeep import maintain
 from dashapp.rollup.verify import verify
-from dashapp.store.apikeys import ApiKey, ApiKeys
+from dashapp.store.apikeys import SCOPES, WRITE, ApiKey, ApiKeys
 from dashapp.store.reader import Reader
 from dashapp.store.store import Store
 
@@ -154,9 +155,17 @@ def build_parser() -> argparse.ArgumentParser:
 
     add_scorer_commands(command)
 
-    sub = command("keys", keys, "Make, list or revoke the API keys that push items.")
+    sub = command("keys", keys, "Make, list or revoke API keys.")
     sub.add_argument("action", choices=["add", "list", "revoke"], help="`add` prints the key, which is shown only once")
     sub.add_argument("name", nargs="?", metavar="NAME", help="name of the key; `revoke` takes its id as well")
+    sub.add_argument(
+        "--scope",
+        action="append",
+        choices=SCOPES,
+        help="what the key may do, again for more: read what is there, write items (the default), or all as admin",
+    )
+
+    add_users_command(command)
 
     for name, run, about in (
         ("serve", serve, "Serve the web app and the API."),
@@ -377,7 +386,7 @@ def keys(asked: argparse.Namespace, settings: Settings) -> int:
     if (asked.name is None) != (asked.action == "list"):
         raise UsageError("tickertone keys add NAME | list | revoke NAME")
     if asked.action == "add":
-        text, key = held.add(asked.name, now_us=now_us())
+        text, key = held.add(asked.name, now_us=now_us(), scopes=asked.scope or (WRITE,))
         emit(asked, {"key": text, **_key_json(key)}, text)
         stderr.print("Keep it now: it is not shown again.", highlight=False)
     elif asked.action == "revoke":

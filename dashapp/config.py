@@ -53,6 +53,19 @@ class Settings:
         4_000_000_000, "bytes", "Size that copies of data files of an object store are kept under.", low=10_000_000
     )
     host: str = _setting("127.0.0.1", "address", "Address the web server listens on.")
+    login: str = _setting(
+        "loopback",
+        "who",
+        "Who may see the page and ask the API. loopback: everybody on this machine, and nobody else; password: the "
+        "users of `tickertone users`; proxy: whom a reverse proxy names; none: whoever reaches the server.",
+        choices=("loopback", "password", "proxy", "none"),
+    )
+    login_proxy_header: str = _setting(
+        "X-Forwarded-User", "name", "Header by which the proxy names the user, where login is proxy."
+    )
+    login_proxy_addresses: str = _setting(
+        "127.0.0.1 ::1", "addresses", "Addresses or networks of that proxy, separated by blanks; no other is believed."
+    )
     port: int = _setting(8050, "port", "Port the web server listens on; 0 takes a free one.", low=0, high=65535)
     log_level: str = _setting(
         "info", "level", "Least level of what is logged.", choices=("debug", "info", "warning", "error")

@@ -19,12 +19,16 @@ TickertoneError
 │   ├── UnreadableInput        a file that is missing or not of the format it claims
 │   ├── UnknownEncoding        a Content-Encoding that is not read: HTTP 415
 │   ├── TooLarge               more in one request than is taken: HTTP 413
-│   └── BadKeyName             a name that no API key can have, or that one has already
-├── Unauthorized               no API key, or one that is not valid here: HTTP 401
+│   ├── BadKeyName             a name that no API key can have, or that one has already
+│   ├── BadUserName            a name that no user can have
+│   └── BadPassword            a password that is too short or too long to be taken
+├── Unauthorized               no login or API key, or one that is not valid here: HTTP 401
+├── Forbidden                  whoever asks may not have this, or not from there: HTTP 403
 ├── NotFound                   HTTP 404
 │   ├── UnknownTicker          a ticker no score ever named
 │   ├── UnknownScorer          a scorer that is not installed, or has no scores here
-│   └── UnknownKey             an API key that does not exist
+│   ├── UnknownKey             an API key that does not exist
+│   └── UnknownUser            a user that does not exist
 ├── RowRejected                one row of input; carries the reason its sender is told
 ├── TryLater                   what was asked for is fine, but not now; says when to ask again
 │   ├── RateLimited            this sender is faster than it may be: HTTP 429
@@ -180,6 +184,25 @@ class BadKeyName(UsageError):
     code = "BAD_KEY_NAME"
 
 
+class BadUserName(UsageError):
+    """A name that no user can have."""
+
+    code = "BAD_USER_NAME"
+
+
+class BadPassword(UsageError):
+    """A password that is too short or too long to be taken."""
+
+    code = "BAD_PASSWORD"
+
+
+class Forbidden(TickertoneError):
+    """Whoever asks may not have this, or not from there."""
+
+    code = "FORBIDDEN"
+    http_status = 403
+
+
 class Unauthorized(TickertoneError):
     """No API key, or one that is not valid here."""
 
@@ -210,6 +233,12 @@ class UnknownKey(NotFound):
     """An API key that does not exist."""
 
     code = "UNKNOWN_KEY"
+
+
+class UnknownUser(NotFound):
+    """A user that does not exist."""
+
+    code = "UNKNOWN_USER"
 
 
 class RowRejected(TickertoneError):

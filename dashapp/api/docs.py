@@ -10,6 +10,7 @@ from importlib.resources import files
 
 from fastapi import APIRouter, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import HTMLResponse
 from starlette.exceptions import HTTPException
 
 from dashapp.api.desk import get
@@ -31,16 +32,7 @@ def add_routes(router: APIRouter) -> None:
 
     @get(router, "/api/docs", include_in_schema=False)
     async def page(request: Request) -> Response:
-        title = f"{request.app.title} API"
-        urls = {name: f"/api/docs/{name}?v={_version()}" for name in _TYPES}
-        return get_swagger_ui_html(
-            openapi_url=OPENAPI_URL,
-            title=title,
-            swagger_js_url=urls["swagger-ui-bundle.js"],
-            swagger_css_url=urls["swagger-ui.css"],
-            swagger_favicon_url=urls["favicon-32x32.png"],
-            swagger_ui_parameters=_PARAMETERS,
-        )
+        return HTMLResponse(page_html(request.app.title))
 
     @get(router, "/api/docs/{name}", include_in_schema=False)
     async def part(name: str) -> Response:
@@ -49,6 +41,21 @@ def add_routes(router: APIRouter) -> None:
         body = await asyncio.to_thread(_packed, name)
         headers = {"Content-Encoding": "gzip", "Cache-Control": "public, max-age=31536000, immutable"}
         return Response(body, media_type=_TYPES[name], headers=headers)
+
+
+@lru_cache
+def page_html(product: str) -> str:
+    """The page; one script stands in it, which a Content-Security-Policy has to allow."""
+    urls = {name: f"/api/docs/{name}?v={_version()}" for name in _TYPES}
+    answer = get_swagger_ui_html(
+        openapi_url=OPENAPI_URL,
+        title=f"{product} API",
+        swagger_js_url=urls["swagger-ui-bundle.js"],
+        swagger_css_url=urls["swagger-ui.css"],
+        swagger_favicon_url=urls["favicon-32x32.png"],
+        swagger_ui_parameters=_PARAMETERS,
+    )
+    return bytes(answer.body).decode()
 
 
 @lru_cache

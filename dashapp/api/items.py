@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 import orjson
 from fastapi import APIRouter, Request, Response
 from starlette.requests import ClientDisconnect
 
+from dashapp.api.origin import hostname, is_forwarded, is_loopback, is_of_another_site
 from dashapp.api.rates import Rates
 from dashapp.api.upload import BodyMemory, BodyShare, packing_of, read_body, unpack
 from dashapp.config import Settings
 from dashapp.errors import Unauthorized, UsageError
 from dashapp.model.item import Outcome
-from dashapp.store.apikeys import PUSH, ApiKeys
+from dashapp.store.apikeys import WRITE, ApiKeys
 
 # Bodies of the largest size that are held at one time, those included whose items wait for their commit.
 _BODIES_AT_ONCE = 8
@@ -28,7 +27,6 @@ _BODIES_AT_ONCE = 8
 _NOBODY = "push"
 # Rows of these reasons are not even objects: a body of nothing else is no batch with bad rows but a bad request.
 _UNREADABLE = {"bad_json", "not_an_object", "invalid_utf8", "file_damaged"}
-_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 
 
 class Intake(Protocol):
@@ -98,12 +96,17 @@ def _answer(outcomes: list[Outcome]) -> Response:
     return Response(orjson.dumps(told), status_code=status, media_type="application/json")
 
 
+def key_of(request: Request) -> str:
+    """The text that was sent as an API key; empty where none was."""
+    scheme, _, text = request.headers.get("authorization", "").partition(" ")
+    return text.strip() if scheme.lower() == "bearer" else request.headers.get("x-api-key", "").strip()
+
+
 def _sender(request: Request, keys: ApiKeys, settings: Settings) -> str:
     """The name of the key that came with a request; raises Unauthorized."""
-    scheme, _, text = request.headers.get("authorization", "").partition(" ")
-    text = text.strip() if scheme.lower() == "bearer" else request.headers.get("x-api-key", "").strip()
+    text = key_of(request)
     if text:
-        key = keys.verify(text, PUSH)  # looks at one file's date: too little to leave the event loop for
+        key = keys.verify(text, WRITE)  # looks at one file's date: too little to leave the event loop for
         if key is None:
             raise Unauthorized("The API key is not valid: mistyped, revoked, or of another store.")
         return key.name
@@ -122,26 +125,11 @@ def _stays_on_this_machine(request: Request, settings: Settings) -> bool:
     client = request.client.host if request.client else ""
     server = (request.scope.get("server") or ("", 0))[0]
     host = request.headers.get("host", "")
-    origin = request.headers.get("origin")
     return (
-        all(_is_loopback(name) for name in (settings.host, client, server, _hostname(host)))
-        and not any(name in request.headers for name in _FORWARDED)
-        and (origin is None or origin.partition("://")[2] == host)
+        all(is_loopback(name) for name in (settings.host, client, server, hostname(host)))
+        and not is_forwarded(request)
+        and not is_of_another_site(request)
     )
-
-
-def _hostname(netloc: str) -> str:
-    try:
-        return urlsplit(f"//{netloc}").hostname or ""
-    except ValueError:  # a bracket that is never closed
-        return ""
-
-
-def _is_loopback(name: str) -> bool:
-    try:
-        return name == "localhost" or ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
 
 
 _ITEM = {

@@ -29,12 +29,13 @@ def build_app(
     *,
     store: str,
     simulated: bool,
+    can_log_out: bool = False,
 ) -> Dash:
     """Adds the page to the server; its routes end with a catch-all, so the API's have to be there before.
 
-    `simulated` labels the data as simulated on the screen; `store` tells the store from others, so that what browsers
-    keep of one is never shown for another. Store and cache are read in the threads of `pool`; `now_us`
-    is the clock that says which bucket is open.
+    `simulated` labels the data as simulated on the screen; `can_log_out` where there is a login to leave; `store` tells
+    the store from others, so that what browsers keep of one is never shown for another. Store and cache are read in
+    the threads of `pool`; `now_us` is the clock that says which bucket is open.
     """
     app = Dash(
         "tickertone",
@@ -52,7 +53,7 @@ def build_app(
     # Dash 4.4 opens a WebSocket on every page even where no callback uses it (plotly/dash#3939).
     app.backend.websocket_capability = False
     app.renderer = layout.RENDERER
-    app.layout = layout.page(simulated=simulated)
+    app.layout = layout.page(simulated=simulated, can_log_out=can_log_out)
     charts = Charts(reader, cache, now_us)
     register(app, charts, pool)
     server.add_middleware(PrecompressedStatic)

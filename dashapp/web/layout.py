@@ -51,7 +51,7 @@ CHUNK_FORM = 1
 MODULES = (
     "main", "action", "arrangement", "average", "axis", "board", "cache", "candles", "chart", "chunks", "clock",
     "crosshair", "desk", "effect", "element", "evidence", "link", "live", "offline", "painter", "place", "preload",
-    "shade", "shelf", "stage", "stream", "theme", "ticks", "view", "watchlist", "zone", "zones",
+    "session", "shade", "shelf", "stage", "stream", "theme", "ticks", "view", "watchlist", "zone", "zones",
 )  # fmt: skip
 
 # What the page will want before its first candle, and would else ask for one after the other.
@@ -104,7 +104,7 @@ def index(assets: Path, store: str) -> str:
 </html>"""
 
 
-def page(*, simulated: bool) -> html.Div:
+def page(*, simulated: bool, can_log_out: bool) -> html.Div:
     """The whole page, with the skeleton of one chart."""
     return html.Div(
         className="app",
@@ -122,7 +122,7 @@ def page(*, simulated: bool) -> html.Div:
             dcc.Store(id="action"),
             dcc.Store(id="asked"),
             EventListener(id="keys", events=[{"event": "keydown", "props": _KEY_PROPS}]),
-            bar(simulated=simulated),
+            bar(simulated=simulated, can_log_out=can_log_out),
             html.Div(id="notice", className="notice", role="status"),
             html.Main(id="grid", className="grid", children=[_first_skeleton()]),
             html.Aside(id="reader", className="reader", hidden=True, **label("Texts of a candle")),

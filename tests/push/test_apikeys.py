@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dashapp.errors import BadKeyName, StoreDamaged, StoreNotWritable, UnknownKey
-from dashapp.store import apikeys as apikeys_module
-from dashapp.store.apikeys import FILE_NAME, PUSH, ApiKeys
+from dashapp.store import secretfile as secretfile_module
+from dashapp.store.apikeys import FILE_NAME, WRITE, ApiKeys
 
 if TYPE_CHECKING:
     from tests.conftest import Tickertone
@@ -24,14 +24,14 @@ def test_a_key_is_valid_for_those_who_hold_it_and_for_no_other_text(tmp_path: Pa
     text, key = keys.add("feed", now_us=7)
     other, _ = keys.add("other", now_us=8)
     assert re.fullmatch(r"tt_[0-9a-f]{8}_[0-9a-f]{64}", text)
-    assert (key.name, key.created_us, key.scopes, key.revoked_us) == ("feed", 7, (PUSH,), None)
-    assert keys.verify(text, PUSH) == key
+    assert (key.name, key.created_us, key.scopes, key.revoked_us) == ("feed", 7, (WRITE,), None)
+    assert keys.verify(text, WRITE) == key
     assert keys.verify(text, "admin") is None
     wrong = text[:-1] + ("0" if text[-1] != "0" else "1")
     crossed = f"tt_{key.id}_{other.rpartition('_')[2]}"
     unknown = "tt_00000000_" + "0" * 64
     for each in (wrong, crossed, unknown, "", "tt_", text.upper(), text + " ", text + "0", " " + text):
-        assert keys.verify(each, PUSH) is None
+        assert keys.verify(each, WRITE) is None
 
 
 def test_the_file_holds_no_secret_and_is_for_its_owner_alone(tmp_path: Path) -> None:
@@ -49,27 +49,27 @@ def test_every_process_knows_a_new_key_at_once_and_forgets_a_revoked_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now_s = [100.0]
-    monkeypatch.setattr(apikeys_module.time, "monotonic", lambda: now_s[0])
+    monkeypatch.setattr(secretfile_module.time, "monotonic", lambda: now_s[0])
     server, command = ApiKeys(tmp_path), ApiKeys(tmp_path)
-    assert server.verify("tt_00000000_" + "0" * 64, PUSH) is None
+    assert server.verify("tt_00000000_" + "0" * 64, WRITE) is None
     text, key = command.add("feed", now_us=0)
-    assert server.verify(text, PUSH) == key
+    assert server.verify(text, WRITE) == key
     assert command.revoke("feed", now_us=9).revoked_us == 9
     now_s[0] += 0.6
-    assert server.verify(text, PUSH) is None
+    assert server.verify(text, WRITE) is None
     assert [(each.name, each.revoked_us) for each in server.all()] == [("feed", 9)]
 
 
 def test_an_unchanged_file_is_not_looked_at_for_each_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now_s = [100.0]
-    monkeypatch.setattr(apikeys_module.time, "monotonic", lambda: now_s[0])
+    monkeypatch.setattr(secretfile_module.time, "monotonic", lambda: now_s[0])
     keys = ApiKeys(tmp_path)
     text, key = keys.add("feed", now_us=0)
-    assert keys.verify(text, PUSH) == key
+    assert keys.verify(text, WRITE) == key
     (tmp_path / FILE_NAME).unlink()
-    assert keys.verify(text, PUSH) == key
+    assert keys.verify(text, WRITE) == key
     now_s[0] += 0.6
-    assert keys.verify(text, PUSH) is None
+    assert keys.verify(text, WRITE) is None
 
 
 def test_a_name_is_free_again_when_its_key_is_revoked(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_a_name_is_free_again_when_its_key_is_revoked(tmp_path: Path) -> None:
     keys.revoke("feed", now_us=2)
     second, key = keys.add("feed", now_us=3)
     keys = ApiKeys(tmp_path)
-    assert (keys.verify(first, PUSH), keys.verify(second, PUSH)) == (None, key)
+    assert (keys.verify(first, WRITE), keys.verify(second, WRITE)) == (None, key)
     assert keys.revoke(key.id, now_us=4).name == "feed"
     for gone in ("feed", key.id, "nobody"):
         with pytest.raises(UnknownKey, match=gone):
@@ -127,10 +127,10 @@ def test_a_full_disk_leaves_the_keys_as_they_were(tmp_path: Path, monkeypatch: p
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(apikeys_module.os, "fsync", broken)
+        patch.setattr(secretfile_module.os, "fsync", broken)
         with pytest.raises(StoreNotWritable, match="No space left"):
             keys.add("second", now_us=1)
-    assert ApiKeys(tmp_path).verify(text, PUSH) == key
+    assert ApiKeys(tmp_path).verify(text, WRITE) == key
     assert [each.name for each in ApiKeys(tmp_path).all()] == ["feed"]
     keys.add("second", now_us=2)  # what the failed attempt left is no hindrance
 
@@ -138,19 +138,19 @@ def test_a_full_disk_leaves_the_keys_as_they_were(tmp_path: Path, monkeypatch: p
 def test_the_command_shows_a_key_once_lists_names_and_revokes(tickertone: Tickertone) -> None:
     made = tickertone("keys", "add", "feed")
     text = made.stdout.strip()
-    assert ApiKeys(tickertone.data_dir).verify(text, PUSH) is not None
+    assert ApiKeys(tickertone.data_dir).verify(text, WRITE) is not None
     assert "not shown again" in made.stderr
 
     second = tickertone.json("keys", "add", "second")
     assert second["key"].startswith(f"tt_{second['id']}_")
-    assert (second["name"], second["scopes"], second["revoked"]) == ("second", ["push"], None)
+    assert (second["name"], second["scopes"], second["revoked"]) == ("second", ["write"], None)
     listed = tickertone("keys", "list").stdout
     assert "feed" in listed
     assert text not in listed
     assert text.rpartition("_")[2] not in json.dumps(tickertone.json("keys", "list"))
 
     assert tickertone.json("keys", "revoke", "feed")["revoked"].endswith("Z")
-    assert ApiKeys(tickertone.data_dir).verify(text, PUSH) is None
+    assert ApiKeys(tickertone.data_dir).verify(text, WRITE) is None
     assert [(each["name"], each["revoked"] is None) for each in tickertone.json("keys", "list")["keys"]] == [
         ("feed", False),
         ("second", True),

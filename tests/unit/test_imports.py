@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "dashapp"
-LAYERS = ("model", "store", "rollup", "query", "ingest", "api", "web")
+LAYERS = ("model", "store", "rollup", "query", "ingest", "api", "web", "access")
 
 # What a layer may import of ours: model <- store <- rollup <- query <- {api, web} and model, store <- ingest.
 # Everything may import `errors`; `config` is for whoever is handed settings, which the model is not.
@@ -26,6 +26,8 @@ MAY_IMPORT = {
     "api": {"errors", "config", "model", "store", "rollup", "query", "api"},
     "web": {"errors", "config", "model", "store", "rollup", "query", "web"},
     "ingest": {"errors", "config", "model", "store", "ingest"},
+    # Stands in front of api and web, and answers in the API's form.
+    "access": {"errors", "config", "model", "store", "api", "access"},
     "clock": {"model"},
     # The entry points compose. Neither server nor background knows the command line.
     "embedded": {"errors", "config", "clock", *LAYERS},
@@ -47,8 +49,10 @@ HOMES = {
     "diskcache": ("dashapp.query",),
     "flask": ("dashapp.query",),
     "flask_caching": ("dashapp.query",),
-    "fastapi": ("dashapp.api", "dashapp.web", "dashapp.asgi"),
-    "starlette": ("dashapp.api", "dashapp.web", "dashapp.asgi"),
+    "fastapi": ("dashapp.api", "dashapp.web", "dashapp.access", "dashapp.asgi"),
+    "starlette": ("dashapp.api", "dashapp.web", "dashapp.access", "dashapp.asgi"),
+    "argon2": ("dashapp.access",),
+    "itsdangerous": ("dashapp.access",),
     "uvicorn": ("dashapp.web", "dashapp.cli", "dashapp.embedded"),
     "vaderSentiment": ("dashapp.ingest.scoring",),
     "transformers": ("dashapp.ingest.scoring.finbert",),

@@ -142,7 +142,7 @@ def test_the_full_plotly_is_fetched_early_unless_a_smaller_one_is_there(tmp_path
 
 @pytest.mark.parametrize("simulated", [True, False])
 def test_simulated_data_are_called_so(simulated: bool) -> None:
-    assert ("Simulated data" in text_of(layout.page(simulated=simulated))) is simulated
+    assert ("Simulated data" in text_of(layout.page(simulated=simulated, can_log_out=False))) is simulated
 
 
 def test_the_table_of_resolutions_reaches_the_browser_from_python() -> None:

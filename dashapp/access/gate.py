@@ -1,0 +1,161 @@
+"""The gate: stands in front of the whole application and lets through who may, by the setting `login`.
+
+A request of a program brings an API key, one of a person a session or the name that a proxy gives. The page's scripts
+and styles are open: they are no secret, and the login page needs none of them to be one.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+from urllib.parse import quote
+
+from fastapi import Request
+from fastapi.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from dashapp.access.sessions import Sessions
+from dashapp.api.items import key_of
+from dashapp.api.origin import is_forwarded, is_loopback, is_of_another_site
+from dashapp.api.problems import problem
+from dashapp.config import Settings
+from dashapp.errors import BadSetting, Forbidden, TickertoneError, Unauthorized
+from dashapp.model.time import EpochUs
+from dashapp.store.apikeys import READ, ApiKeys
+from dashapp.store.users import Users
+
+COOKIE = "tickertone_session"
+LOGIN_PATH = "/login"
+LOGOUT_PATH = "/logout"
+
+_ALIVE = ("/healthz", "/readyz")
+_OPEN = (LOGIN_PATH, LOGOUT_PATH, "/_favicon.ico")
+_OPEN_BELOW = ("/assets/", "/_dash-component-suites/")
+_FOR_PROGRAMS = ("/api/", "/metrics")
+# Looks at the key itself, for it needs another scope.
+_PUSH = ("POST", "/api/v2/items")
+_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+
+
+class Gate:
+    """ASGI middleware; raises BadSetting for settings that contradict each other."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        settings: Settings,
+        keys: ApiKeys,
+        users: Users,
+        sessions: Sessions,
+        now_us: Callable[[], EpochUs],
+    ) -> None:
+        check(settings)
+        self._app = app
+        self._settings = settings
+        self._keys = keys
+        self._users = users
+        self._sessions = sessions
+        self._now_us = now_us
+        self._proxies = _networks(settings.login_proxy_addresses)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":  # nothing here speaks anything else
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        request = Request(scope)
+        try:
+            self._admit(request)
+        except TickertoneError as error:
+            await _refusal(request, error, asks_for_login=self._settings.login == "password")(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _admit(self, request: Request) -> None:
+        """Returns for a request that may pass; raises Unauthorized, Forbidden, StoreDamaged."""
+        path, key = request.url.path, key_of(request)
+        if request.method not in _SAFE_METHODS and not key and is_of_another_site(request):
+            raise Forbidden("Another site made your browser send this; it was not done.")
+        is_push = (request.method, path) == _PUSH
+        if path in _ALIVE or (is_push and key):
+            return
+        if self._settings.login == "loopback":
+            self._admit_this_machine(request)
+            return
+        if self._settings.login == "none" or is_push or path in _OPEN or path.startswith(_OPEN_BELOW):
+            return
+        if key:
+            if not path.startswith(_FOR_PROGRAMS) or self._keys.verify(key, READ) is None:
+                raise Unauthorized("The API key is not valid for reading: mistyped, revoked, or of another scope.")
+        elif self._settings.login == "proxy":
+            self._admit_proxy(request)
+        elif self.user(request) is None:
+            raise Unauthorized("Log in at /login, or send an API key of the scope read: `Authorization: Bearer KEY`.")
+
+    def user(self, request: Request) -> str | None:
+        """Who is logged in by the cookie of a request."""
+        text = request.cookies.get(COOKIE, "")
+        return self._sessions.user(text, self._now_us(), self._hash_of) if text else None
+
+    def _hash_of(self, name: str) -> str | None:
+        user = self._users.find(name)
+        return None if user is None else user.password_hash
+
+    def _admit_this_machine(self, request: Request) -> None:
+        server = (request.scope.get("server") or ("", None))[0]
+        if (_is_address(server) and not is_loopback(server)) or is_forwarded(request):
+            raise Forbidden(
+                "This server is for its own machine only, and is reached from elsewhere or through a proxy. "
+                "Its operator can set login to password, proxy or none (TICKERTONE_LOGIN)."
+            )
+
+    def _admit_proxy(self, request: Request) -> None:
+        client = request.client.host if request.client else ""
+        if not any(_is_address(client) and ipaddress.ip_address(client) in network for network in self._proxies):
+            raise Forbidden(f"Requests come through the proxy; {client or 'this client'} is not it.")
+        names = request.headers.getlist(self._settings.login_proxy_header)
+        if len(names) != 1 or not names[0].strip():
+            raise Unauthorized(f"The proxy named no user in {self._settings.login_proxy_header}.")
+
+
+def check(settings: Settings) -> None:
+    """Raises BadSetting where the settings would let in whom they are meant to keep out."""
+    if settings.login == "loopback" and not is_loopback(settings.host):
+        raise BadSetting(
+            f"The server would listen on {settings.host}, which others reach, without a login. Set login to password "
+            "(and `tickertone users add NAME`), to proxy, or to none if everybody may (TICKERTONE_LOGIN)."
+        )
+    _networks(settings.login_proxy_addresses)
+
+
+def _networks(text: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    try:
+        return [ipaddress.ip_network(each) for each in text.split()]
+    except ValueError as error:
+        raise BadSetting(f"Setting login_proxy_addresses has value {text!r}: {error}.") from None
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:  # the name of a test's server, or the path of a socket
+        return False
+    return True
+
+
+def _refusal(request: Request, error: TickertoneError, *, asks_for_login: bool) -> Response:
+    path = request.url.path
+    wants_page = request.method == "GET" and "text/html" in request.headers.get("accept", "")
+    if wants_page and asks_for_login and isinstance(error, Unauthorized) and not path.startswith("/api/v2/"):
+        asked = path + (f"?{request.url.query}" if request.url.query else "")
+        return RedirectResponse(f"{LOGIN_PATH}?next={quote(asked, safe='')}", 303, {"Cache-Control": "no-store"})
+    if wants_page:
+        return PlainTextResponse(str(error), error.http_status, {"Cache-Control": "no-store"})
+    headers = {"Cache-Control": "no-store"}
+    if isinstance(error, Unauthorized):
+        headers["WWW-Authenticate"] = "Bearer"
+    return problem(error.http_status, error.code, str(error), headers=headers)

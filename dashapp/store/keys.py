@@ -74,12 +74,16 @@ class KeyIndex:
 
     def contains(self, keys: Keys) -> NDArray[np.bool_]:
         """Which of the keys have been seen, probably: a hit can be a collision, a miss cannot be wrong."""
-        seen = np.zeros(len(keys), dtype=np.bool_)
+        order = np.argsort(keys)
+        wanted = keys[order]  # in order, so that neighbours are looked for in the same pages of a run
+        found = np.zeros(len(keys), dtype=np.bool_)
         for run in self._runs:
             if len(run.keys):
-                places = np.searchsorted(run.keys, keys)
+                places = np.searchsorted(run.keys, wanted)
                 places[places == len(run.keys)] = 0
-                seen |= run.keys[places] == keys
+                found |= run.keys[places] == wanted
+        seen = np.empty_like(found)
+        seen[order] = found
         return seen
 
     def add(self, last_version: int, keys: Keys) -> None:

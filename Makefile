@@ -13,6 +13,7 @@ help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: .venv/.installed  ## the demo: a simulated feed and its charts; prints the address
+	@tools/plotly
 	@$(BIN)/tickertone demo
 
 test: lint types test-js test-python  ## every check: lint, types, JavaScript tests, Python and browser tests
@@ -42,6 +43,7 @@ format: .venv/.installed-test  ## put the code in its form
 	$(BIN)/ruff format
 
 bench: .venv/.installed-bench  ## the measured claims; minutes, and needs a quiet machine
+	@tools/plotly
 	$(BIN)/python -m bench.rollup
 	$(BIN)/python -m bench.refresh
 	$(BIN)/python -m bench.query
@@ -56,7 +58,7 @@ clean:  ## take away caches and build output
 	find . -name __pycache__ -not -path './.venv/*' -not -path './node_modules/*' -prune -exec rm -rf {} +
 
 clean-all: clean  ## and .venv and node_modules; data/ stays
-	rm -rf .venv node_modules
+	rm -rf .venv node_modules assets/plotly-finance.min.js
 
 .venv/bin/python:
 	@tools/venv

@@ -17,6 +17,8 @@ const READOUT_MS = 250;
 const LOAD_MS = 100;
 // Dash brings cards and charts to the page so soon, or not at all.
 const PATIENCE_MS = 4_000;
+// Figures that were drawn and may be again, when somebody goes back and forth.
+const MOST_FIGURES = 80;
 
 export class Board {
   #page;
@@ -29,6 +31,7 @@ export class Board {
   #window = null;
   // Of each ticker: what its chart shows, so that nothing is drawn twice.
   #drawn = new Map();
+  #figures = new Map();
   #newest = new Map();
   // Tickers about which the server was asked, since only it can say something.
   #asked = new Set();
@@ -40,6 +43,7 @@ export class Board {
   // Whether the window is where a hand has moved it: nobody wants a note in place of the chart that is being moved.
   #isByHand = false;
   #direction = -1;
+  #isPrepared = false;
   #frame = null;
   #changed = new Set();
   #heard = new WeakSet();
@@ -95,6 +99,18 @@ export class Board {
     await this.#cache.fetch(tickers.flatMap((ticker) => indexes.map((index) => [ticker, held.resolution, index])));
   }
 
+  /** Asks for what a view needs, before there is a place to draw it. */
+  prepare(held, known) {
+    const window = view.windowOf(held, this.#table, known, clock.now_ms(), this.#newest);
+    if (!window) return;
+    const { resolution } = held;
+    const names = new Set(known.map((row) => row[0]));
+    const indexes = chunks.within(window.first_ms, window.stop_ms, this.#cache.widthOf(resolution));
+    const tickers = held.tickers.filter((each) => names.has(each));
+    this.#isPrepared = true;
+    this.#loader.want(indexes.flatMap((index) => tickers.map((ticker) => ({ ticker, resolution, index, isUrgent: true }))));
+  }
+
   /** Shows a view: at once where memory has it. */
   show(next, known) {
     if (this.#view && view.same(this.#view, next) && known === this.#known) return;
@@ -121,7 +137,7 @@ export class Board {
     if (strangers.length || !next.tickers.length) this.#askServer(strangers);
     this.#page.told(this.#window);
     this.#until_ms = performance.now() + PATIENCE_MS;
-    if (!before) this.#askForFirst(next.tickers.filter((ticker) => names.has(ticker)));
+    if (!before && !this.#isPrepared) this.#askForFirst(next.tickers.filter((ticker) => names.has(ticker)));
     this.#drawAll();
     this.#load();
     this.#later();
@@ -279,6 +295,16 @@ export class Board {
     return candles.figureOf(this.#blanks, about, columns, this.#window, clock.now_ms(), this.#page.look());
   }
 
+  /** The same, made once for what looks the same. Not for Plotly, which writes into what it is given. */
+  #figureOnce(ticker, parts, stamps) {
+    const key = `${ticker} ${stamps}`;
+    const figure = this.#figures.get(key) ?? this.#figure(ticker, parts);
+    this.#figures.delete(key); // the Map's order is that of use
+    this.#figures.set(key, figure);
+    if (this.#figures.size > MOST_FIGURES) this.#figures.delete(this.#figures.keys().next().value);
+    return figure;
+  }
+
   #drawAll() {
     // Asked of all before the first is drawn: a question after a change makes the browser lay out the page once more.
     const seen = this.#view.tickers.filter((ticker) => this.#page.isSeen(ticker));
@@ -298,7 +324,7 @@ export class Board {
     const isThere = Boolean(chart);
     const stamps = this.#stampsOf(parts);
     if (isThere && this.#drawn.get(ticker)?.chart === chart && this.#drawn.get(ticker).stamps === stamps) return;
-    const figure = this.#figure(ticker, parts);
+    const figure = isThere ? this.#figureOnce(ticker, parts, stamps) : this.#figure(ticker, parts);
     const { x } = figure.data[0];
     const at = chunks.placeOf(x, this.#window.first_ms);
     const isEmpty = !(at < x.length && x[at] < this.#window.stop_ms);

@@ -112,8 +112,3 @@ export function sourcesText(sources) {
 }
 
 const SOURCES_SHOWN = 4;
-
-/** The highest count that a figure has room for. */
-export function scaleOf(layout) {
-  return layout.yaxis2.range[1];
-}

@@ -96,7 +96,7 @@ function meet(chart) {
   chart.on("plotly_relayout", () => drawn(stage));
   chart.on("plotly_relayouting", () => {
     drawn(stage);
-    link.follow(chart);
+    link.follow(chart, drew);
   });
   chart.on("plotly_click", (event) => click(stage, event));
   drawn(stage);

@@ -26,10 +26,10 @@ const REST_MS = 250;
 const REMEMBER_MS = 20_000;
 // When the page is at rest: what is too much, or of another store, leaves the shelf.
 const PRUNE_AFTER_MS = 15_000;
-// To ask where a card is makes the browser lay out the page, so the answer is kept for a moment, or until it scrolls.
-const SEEN_MS = 400;
 // As many as a large screen holds.
 const FIRST_CHARTS = 12;
+// A first visit asks for so many tickers at once; where there are more, the pulse tells of them.
+const MOST_MET = 500;
 
 // Dash makes its "leave this output as it is" when it calls the first of these functions, not before.
 const asIs = () => window.dash_clientside.no_update;
@@ -55,6 +55,8 @@ const dash = {
   follow_view(search, told, tickers, resolution, range, asked, ...more) {
     const [, , , , held, cards, fromDate, fromTime, toDate, toTime] = more;
     const nothing = Array(8).fill(asIs());
+    if (!hasAsked) afterPaint("pulse", page.ask);
+    hasAsked = true;
     const known = told ?? kept?.known; // until the server has said what it has
     if (!known) return nothing;
     const triggers = window.dash_clientside.callback_context.triggered.map((each) => each.prop_id);
@@ -239,6 +241,20 @@ function filled(node, values) {
   return Object.fromEntries(Object.entries(node).map(([key, value]) => [key, filled(value, values)]));
 }
 
+/** A first visit begins with what the server has; its candles are on their way while Dash is still starting. */
+async function meet() {
+  const answer = await fetch(`/api/v2/tickers?limit=${MOST_MET}`).catch(() => null);
+  if (!answer?.ok) return; // the pulse says it, or why not
+  const { tickers, scorer, has_more } = await answer.json();
+  if (has_more || board.view) return;
+  const moments = ({ first, last }) => [first, last].map((each) => Date.parse(each));
+  const known = tickers.map((each) => [each.ticker, each.count, ...moments(each)]);
+  kept = { known, scorer };
+  board.scorer = scorer;
+  board.prepare(view.parse(window.location.search, table, known), known);
+  set("known", { data: known }); // where Dash has asked already
+}
+
 /** Keeps what the next visit begins with, while the server has not answered it yet. */
 function remember() {
   if (!board.known.length || Date.now() - remembered_ms < REMEMBER_MS) return;
@@ -246,6 +262,7 @@ function remember() {
   void shelf.note(`page ${about.store}`, { known: board.knownNow, scorer: cache.scorer, heard_ms: remembered_ms });
 }
 let remembered_ms = 0;
+let hasAsked = false;
 let isTroubled = false;
 
 function act(asked) {
@@ -284,12 +301,14 @@ const page = {
   hasCard: (ticker) => cardOf(ticker) !== null,
 
   isSeen(ticker) {
-    const held = seen.get(ticker);
-    if (held && performance.now() - held.at_ms < SEEN_MS) return held.isSeen;
-    const box = cardOf(ticker)?.getBoundingClientRect();
-    const isSeen = Boolean(box) && box.bottom > 0 && box.top < window.innerHeight;
-    if (box) seen.set(ticker, { isSeen, at_ms: performance.now() });
-    return isSeen;
+    const card = cardOf(ticker);
+    if (!card) return false;
+    if (!seen.has(card)) {
+      const box = card.getBoundingClientRect();
+      seen.set(card, box.bottom > 0 && box.top < window.innerHeight);
+      sight.observe(card);
+    }
+    return seen.get(card);
   },
 
   // A chart that is drawn anew while it is dragged would slip from under the pointer.
@@ -395,7 +414,12 @@ function sendAsked() {
   }
   if (asking.size) afterPaint("asked", sendAsked);
 }
-const seen = new Map();
+// Which cards are in sight, as the browser tells: to ask where one is makes it lay out the page.
+const seen = new WeakMap();
+const sight = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) seen.set(target, isIntersecting);
+  board.look();
+});
 let usual_ms = null;
 
 function listen() {
@@ -431,16 +455,6 @@ function listen() {
     // Plotly lays a sheet over the page while a button is down, so there is no dblclick; but it counts the clicks.
     if (event.detail === 2 && event.target.closest?.(".nsewdrag")) ask({ kind: "preset", name: "fit" });
   });
-  for (const name of ["scroll", "resize"]) {
-    window.addEventListener(
-      name,
-      () => {
-        seen.clear();
-        board.look();
-      },
-      { passive: true, capture: true },
-    );
-  }
   document.addEventListener("pointerdown", () => (pressed = true), { capture: true });
   for (const end of ["pointerup", "pointercancel"]) {
     document.addEventListener(end, () => (pressed = false), { capture: true });
@@ -470,7 +484,7 @@ function listen() {
 
 const { table, blanks, about } = JSON.parse(document.getElementById("facts").textContent);
 const shelf = await shelves.open();
-const kept = await shelf.fact(`page ${about.store}`);
+let kept = await shelf.fact(`page ${about.store}`);
 const cache = new Cache(shelf, about, table);
 const board = new Board(page, table, blanks, cache);
 board.loader = new Loader(cache, (news) => board.arrived(news));
@@ -478,7 +492,7 @@ painter.whenLoaded((plotly) => painter.install(plotly));
 if (kept) {
   board.scorer = kept.scorer;
   await board.warm(view.parse(window.location.search, table, kept.known), kept.known);
-}
+} else void meet();
 const live = new Live(page, kept?.heard_ms);
 window.dash_clientside.tickertone = dash;
 void offline.prepare();

@@ -1,13 +1,16 @@
-// The painter: Plotly draws a chart's axes, hover, pan and zoom; its candles, counts, averages and ticks are drawn here,
-// as a handful of paths and not as an element each. The figure stays a standard one: only the `plot` and `style` steps of
-// Plotly's trace modules are exchanged, for figures of ours, so a PNG shows the same candles.
+// The painter: Plotly lays a chart out and hears its mouse; its candles, counts, averages and ticks are drawn here, as a
+// handful of paths and not as an element each; the newest candle has paths of its own, for it changes with every text, and
+// what does not change the browser need not draw again. Other data and other ranges are put into a chart without Plotly, whose own
+// way draws the whole layout anew. The figure stays a standard one: only the `plot` and `style` steps of Plotly's trace
+// modules are exchanged, for figures of ours, so a PNG shows the same candles.
 //
 // Plotly also takes numbers for moments in the zone of the browser, where they stand in data. Ours are UTC, and stay it.
 //
-// It rests on Plotly's internals (_fullData, _module, calcdata, _plots, the axes' _m and _b). So a self-check compares
+// It rests on Plotly's internals (_fullData, _module, calcdata, _plots, the axes' _m, _b and _rl). So a self-check compares
 // it with Plotly's own drawing when the page starts; where that fails, Plotly draws, and everything goes on, slower.
 
-import { moment, scaleOf } from "./candles.mjs";
+import { moment } from "./candles.mjs";
+import { placeOf } from "./chunks.mjs";
 import { WEIGHTS, weightOf } from "./evidence.mjs";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -15,7 +18,7 @@ const SVG = "http://www.w3.org/2000/svg";
 const NAMED = ["count", "average", "flat", "width"];
 const CANDLES = 0;
 const COUNT = 1; // of customdata, as in figure.py
-const LEVEL = 1; // among the shapes
+const [LEVEL, BAND] = [1, 2]; // among the shapes, as in candles.mjs
 // One screen to each side is drawn, so that a drag never meets what is not.
 const SCREENS = 1;
 // As Plotly draws the marker line-ew.
@@ -71,19 +74,22 @@ export function enable(wanted) {
 
 /**
  * Puts another figure into a drawn chart: its arrays into the traces, and of its layout what depends on data. Nothing
- * that looks the same is made anew. Falls back to Plotly.react where the chart is not one of ours. Milliseconds.
+ * that looks the same is made anew. Falls back to Plotly where the chart is not one of ours. Milliseconds.
  */
 export function swap(plotly, chart, figure) {
   if (!isOn || !isOurs(chart) || chart.layout.meta.theme !== figure.layout.meta.theme) {
-    return plotly.react(chart, figure.data, figure.layout, chart._context);
+    // Plotly keeps what it is given, and writes into it.
+    const data = figure.data.map((trace) => ({ ...trace }));
+    return plotly.react(chart, data, structuredClone(figure.layout), chart._context);
   }
-  figure.data.forEach((trace, at) => {
-    for (const held of [chart.data[at], chart._fullData[at]]) Object.assign(held, trace);
-    chart._fullData[at]._length = trace.x.length;
-  });
-  recalculate(chart);
+  fill(chart, figure);
+  recalculate(chart, figure);
+  const marks = marksOf(chart);
   relabel(chart, figure.layout);
-  return plotly.relayout(chart, { "xaxis.range": figure.layout.xaxis.range, "yaxis2.range": figure.layout.yaxis2.range });
+  const { xaxis, yaxis2 } = figure.layout;
+  if (!marks) return plotly.relayout(chart, { "xaxis.range": xaxis.range, "yaxis2.range": yaxis2.range });
+  move(chart, { xaxis: xaxis.range, yaxis2: yaxis2.range }, marks);
+  return Promise.resolve(chart);
 }
 
 /**
@@ -96,25 +102,58 @@ export function tick(chart, figure) {
   const last = candles.x.length - 1;
   const next = figure.data[CANDLES];
   const point = chart.calcdata[CANDLES]?.[last];
+  const marks = marksOf(chart);
   const fits = point && next.x.length - 1 === last && next.x[last] === candles.x[last] && point.i === last;
-  const most = scaleOf(figure.layout);
-  if (!fits || most !== scaleOf(chart.layout) || !nudge(chart, figure.layout)) return false;
-  figure.data.forEach((trace, at) => {
-    for (const held of [chart.data[at], chart._fullData[at]]) Object.assign(held, trace);
-    chart._fullData[at]._length = trace.x.length;
-  });
+  if (!fits || !marks) return false;
+  fill(chart, figure);
   const [open, high, low, close] = ["open", "high", "low", "close"].map((name) => next[name][last]);
   Object.assign(point, { min: low, q1: Math.min(open, close), med: close, q3: Math.max(open, close), max: high });
   Object.assign(point, { yc: (open + close) / 2, y: [low, high] });
   if (open !== close) point.dir = close > open ? "increasing" : "decreasing";
-  chart.layout.meta = chart._fullLayout.meta = figure.layout.meta;
-  const { xy, xy2 } = chart._fullLayout._plots;
+  relabel(chart, figure.layout);
+  move(chart, { yaxis2: figure.layout.yaxis2.range }, marks, true);
+  return true;
+}
+
+/** Brings a chart to another range of time, [start_ms, end_ms], with what it holds. */
+export function pan(plotly, chart, range_ms) {
+  const range = range_ms.map(moment);
+  const marks = isOn && isOurs(chart) ? marksOf(chart) : null;
+  if (marks) move(chart, { xaxis: range }, marks);
+  else void plotly.relayout(chart, { "xaxis.range": range });
+}
+
+function fill(chart, { data }) {
+  data.forEach((trace, at) => {
+    for (const held of [chart.data[at], chart._fullData[at]]) Object.assign(held, trace);
+    chart._fullData[at]._length = trace.x.length;
+  });
+}
+
+/** What Plotly would do for other ranges of axes, by name: sets them, and draws what stands on them. */
+function move(chart, ranges, marks, isTick = false) {
+  const layout = chart._fullLayout;
+  let isStill = isTick;
+  for (const [name, range] of Object.entries(ranges)) {
+    const axis = layout[name];
+    if (range.every((end, at) => end === axis.range[at])) continue;
+    isStill = false;
+    chart.layout[name].range = [...range];
+    axis.range = [...range];
+    axis.setScale();
+    axis._r = [...range];
+    axis._rl = axis._r.map((end) => axis.r2l(end));
+    // What a hand had chosen is over, as after any range that is set.
+    for (const key of Object.keys(layout._preGUI)) if (key.startsWith(`${name}.`)) delete layout._preGUI[key];
+  }
+  const { xy, xy2 } = layout._plots;
   for (const [plotinfo, type] of [[xy, "candlestick"], [xy, "scatter"], [xy2, "bar"]]) {
     const cds = chart.calcdata.filter(([{ trace }]) => trace.type === type);
     const layer = plotinfo.plot.node().querySelector(`:scope > .${LAYERS[type]}`);
-    if (layer) PAINT[type](plotinfo, cds, layer, chart._fullData[CANDLES]);
+    if (layer) PAINT[type](plotinfo, cds, layer, chart._fullData[CANDLES], isStill);
   }
-  return true;
+  mark(layout, marks);
+  layout._rehover?.(); // the pointer may rest on a chart, and be on another candle now
 }
 
 function isOurs({ data }) {
@@ -152,20 +191,27 @@ function keepUtc(axis) {
   axis.makeCalcdata.isUtc = true;
 }
 
-/** The module's own calculation for candles; counts and lines are drawn straight from their arrays. */
-function recalculate(chart) {
+/**
+ * The module's own calculation for candles, once for a figure; counts and lines are drawn straight from their arrays.
+ */
+function recalculate(chart, figure) {
   const layout = chart._fullLayout;
-  layout._numBoxes = 0;
+  const held = calculated.get(figure);
+  if (!held) layout._numBoxes = 0;
   chart._fullData.forEach((trace, at) => {
     if (trace.type !== "candlestick") return;
     trace.visible = true;
-    const points = trace._module.calc(chart, trace);
+    const points = held?.get(at) ?? trace._module.calc(chart, trace);
     points[0].t ??= {};
     points[0].trace = trace;
     chart.calcdata[at] = points;
   });
+  if (held) return;
   chart._fullData[CANDLES]._module.crossTraceCalc(chart, layout._plots.xy);
+  const boxes = [...chart._fullData.keys()].filter((at) => chart._fullData[at].type === "candlestick");
+  calculated.set(figure, new Map(boxes.map((at) => [at, chart.calcdata[at]])));
 }
+const calculated = new WeakMap();
 
 /** Writes what the layout says of data where Plotly looks for it when it draws next. */
 function relabel(chart, layout) {
@@ -182,55 +228,97 @@ function relabel(chart, layout) {
   }
 }
 
-/** Moves the line and the tag of the newest close without Plotly, which would draw its whole layout anew. */
-function nudge(chart, layout) {
-  const axis = chart._fullLayout.yaxis;
-  const [shape, tag] = [layout.shapes[LEVEL], layout.annotations[0]];
-  const held = chart._fullLayout.annotations[0];
-  if (shape.opacity !== chart._fullLayout.shapes[LEVEL].opacity) return false;
-  const line = chart.querySelector(`.shapelayer path[data-index="${LEVEL}"]`);
-  const group = chart.querySelector('.annotation[data-index="0"]');
-  const text = group?.querySelector("text");
-  const back = group?.querySelector("rect.bg");
-  if (!line || !text || !back || text.children.length) return false;
-  if (tag.text.length !== held.text.length) return false; // its box is as wide as its text
-  const moved = axis.c2p(tag.y) - axis.c2p(Number(group.dataset.from ?? held.y));
-  group.dataset.from ??= held.y;
-  const y = axis.c2p(shape.y0) + axis._offset;
-  line.setAttribute("d", line.getAttribute("d").replace(/^M([-\d.]+),[-\d.]+L([-\d.]+),[-\d.]+$/, `M$1,${y}L$2,${y}`));
-  line.style.stroke = shape.line.color;
-  group.setAttribute("transform", `translate(0,${moved})`);
-  text.textContent = tag.text;
-  text.setAttribute("data-unformatted", tag.text);
-  back.style.fill = tag.bgcolor;
-  relabel(chart, layout);
-  return true;
+/** The elements of a chart, beside its traces, that data or time move; null where Plotly has them not, or not so. */
+function marksOf(chart) {
+  const shape = (at) => chart.querySelector(`.shapelayer path[data-index="${at}"]`);
+  const [level, band] = [shape(LEVEL), shape(BAND)];
+  const tag = chart.querySelector('.annotation[data-index="0"]');
+  const [text, back] = [tag?.querySelector("text"), tag?.querySelector("rect.bg")];
+  const isAsKnown = level && band && back && text && !text.children.length;
+  if (!isAsKnown || !LINE.test(level.getAttribute("d")) || !BOX.test(band.getAttribute("d"))) return null;
+  tag.dataset.from ??= chart._fullLayout.annotations[0].y; // where Plotly has put it
+  return { level, band, tag, text, back };
+}
+
+// As Plotly writes a line and a rectangle.
+const LINE = /^M([-\d.e]+),[-\d.e]+L([-\d.e]+),[-\d.e]+$/;
+const BOX = /^M[-\d.e]+,([-\d.e]+)H[-\d.e]+V([-\d.e]+)H[-\d.e]+Z$/;
+
+/** Draws the line and the tag of the newest close and the open bucket where the layout now has them. */
+function mark({ xaxis, yaxis, shapes, annotations }, { level, band, tag, text, back }) {
+  const [line, box, close] = [shapes[LEVEL], shapes[BAND], annotations[0]];
+  const y = round(yaxis.c2p(line.y0) + yaxis._offset);
+  level.setAttribute("d", level.getAttribute("d").replace(LINE, `M$1,${y}L$2,${y}`));
+  Object.assign(level.style, { stroke: line.line.color, opacity: line.opacity });
+  const [x0, x1] = [box.x0, box.x1].map((end) => round(xaxis.r2p(end) + xaxis._offset));
+  band.setAttribute("d", band.getAttribute("d").replace(BOX, `M${x0},$1H${x1}V$2H${x0}Z`));
+  band.style.opacity = box.opacity;
+  // Plotly puts it on whole pixels.
+  const top = (score) => Math.round(yaxis._offset + yaxis.c2p(score) - (Number(back.getAttribute("height")) + 1) / 2);
+  tag.setAttribute("transform", `translate(0,${top(close.y) - top(Number(tag.dataset.from))})`);
+  tag.style.opacity = close.opacity;
+  if (text.textContent !== close.text) {
+    text.textContent = close.text; // its box has the width that the layout gives it
+    text.setAttribute("data-unformatted", close.text);
+  }
+  back.style.fill = close.bgcolor;
 }
 
 // ---- drawing ----
 
-function paintCandles({ xaxis, yaxis }, cds, layer) {
+// Each paints all there is, or with `isStill` just what belongs to the newest candle, where the axes are as they were.
+
+function paintCandles({ xaxis, yaxis }, cds, layer, candles, isStill = false) {
   keep(layer, cds.length);
   cds.forEach((points, nth) => {
     const [{ t, trace }] = points;
     const group = groupAt(layer, nth, "trace boxes");
-    const outlines = t.empty ? NO_OUTLINES : outlinesOf(points, xaxis, yaxis, group);
-    for (const [at, [tone, side]] of [["rising", trace.increasing], ["falling", trace.decreasing]].entries()) {
-      for (const [weight, { name, opacity }] of WEIGHTS.entries()) {
-        const path = pathAt(group, at * WEIGHTS.length + weight, `box ${tone} ${name}`);
-        stroke(path, side.line.color, side.line.width, side.fillcolor, opacity);
-        path.setAttribute("d", outlines[tone][weight] || "M0,0");
-      }
+    if (t.empty || points.every((each) => each.empty)) {
+      group.replaceChildren(); // the candles that only have a width
+      return;
     }
+    const newest = points.length - 1;
+    const [first, stop] = onScreen(points.length, (at) => xaxis._b + xaxis._m * points[at].pos, xaxis._length);
+    // Candles thinner than a pixel are merged, the newest too.
+    const split = isSplit(xaxis, trace) && stop > newest ? newest : stop;
+    const sides = [["rising", trace.increasing], ["falling", trace.decreasing]];
+    if (!isStill || split === stop || group.dataset.split !== String(split)) {
+      const make = () => outlinesOf(points, xaxis, yaxis, first, split);
+      // A tick changes the newest of these very points.
+      const outlines = split === points.length ? make() : remembered(points, [first, split], xaxis, yaxis, make);
+      for (const [at, [tone, side]] of sides.entries()) {
+        for (const [weight, { name, opacity }] of WEIGHTS.entries()) {
+          const path = pathAt(group, at * WEIGHTS.length + weight, `box ${tone} ${name}`);
+          stroke(path, side.line.color, side.line.width, side.fillcolor, opacity);
+          draw(path, outlines[tone][weight]);
+        }
+      }
+      // How far is drawn, for tests: nobody may ever see an edge.
+      Object.assign(group.dataset, { split, first: points[first]?.pos ?? NaN, last: points[stop - 1]?.pos ?? NaN });
+    }
+    const outlines = split < stop ? outlinesOf(points, xaxis, yaxis, split, stop) : NO_OUTLINES;
+    const path = pathAt(group, sides.length * WEIGHTS.length, "box newest");
+    for (const [tone, side] of sides) {
+      const weight = outlines[tone].findIndex(Boolean);
+      if (weight < 0) continue;
+      stroke(path, side.line.color, side.line.width, side.fillcolor, WEIGHTS[weight].opacity);
+      draw(path, outlines[tone][weight]);
+      return;
+    }
+    draw(path, "");
   });
 }
 
-/** The outlines of the candles on screen and a screen to each side; those thinner than a pixel are merged. */
-function outlinesOf(points, xaxis, yaxis, group) {
+/** Whether candles are wide enough to be drawn one by one. */
+function isSplit(xaxis, { xperiod }) {
+  return xperiod * xaxis._m >= 2;
+}
+
+/** The outlines of candles [first, stop); those thinner than a pixel are merged. */
+function outlinesOf(points, xaxis, yaxis, first, stop) {
   const { bdPos: half_ms, bPos: shift_ms } = points[0].t;
   const x = (at_ms) => round(xaxis._b + xaxis._m * at_ms);
   const y = (score) => round(yaxis._b + yaxis._m * score);
-  const [first, stop] = onScreen(points.length, (at) => x(points[at].pos), xaxis._length);
   const { customdata } = points[0].trace;
   const made = { rising: WEIGHTS.map(() => []), falling: WEIGHTS.map(() => []) };
   const isThin = 2 * half_ms * xaxis._m < 1;
@@ -248,9 +336,6 @@ function outlinesOf(points, xaxis, yaxis, group) {
       outline.push(`M${left},${bottom}H${right}V${top}H${left}ZM${centre},${bottom}V${low}M${centre},${top}V${high}`);
     }
   }
-  // How far is drawn, for tests: nobody may ever see an edge.
-  group.dataset.first = points[first]?.pos ?? NaN;
-  group.dataset.last = points[stop - 1]?.pos ?? NaN;
   const joined = (outlines) => outlines.map((each) => each.join(""));
   return { rising: joined(made.rising), falling: joined(made.falling) };
 }
@@ -283,33 +368,45 @@ function columnsOf(points, customdata, first, stop, x) {
   return made.map((each) => ({ ...each, q1: Math.min(each.open, each.close), q3: Math.max(each.open, each.close) }));
 }
 
-function paintCounts({ xaxis, yaxis }, cds, layer) {
+function paintCounts({ xaxis, yaxis }, cds, layer, candles, isStill = false) {
   keep(layer, cds.length);
   cds.forEach(([{ trace }], nth) => {
-    const path = pathAt(groupAt(layer, nth, "trace bars"), 0, "counts");
-    const x = (at_ms) => xaxis._b + xaxis._m * at_ms;
-    const base = round(yaxis._b);
-    const [first, stop] = onScreen(trace.x.length, (at) => x(trace.x[at]), xaxis._length);
-    const outline = [];
-    let [column, highest] = [NaN, base];
-    for (let at = first; at < stop; at += 1) {
-      let left = round(x(trace.x[at] + trace.offset));
-      let right = round(x(trace.x[at] + trace.offset + trace.width));
-      const top = round(yaxis._b + yaxis._m * trace.y[at]);
-      if (right - left < 2) {
-        // As Plotly does with its own: so thin a bar is widened to whole pixels, to be seen for certain.
-        [left, right] = [Math.floor(left), Math.ceil(right)];
-        if (left === column && top >= highest) continue;
-        [column, highest] = [left, top];
-      }
-      outline.push(`M${left},${base}V${top}H${right}V${base}Z`);
-    }
-    path.setAttribute("d", outline.join("") || "M0,0");
-    path.style.fill = trace.marker.color;
+    const group = groupAt(layer, nth, "trace bars");
+    const newest = trace.x.length - 1;
+    const [first, stop] = onScreen(trace.x.length, (at) => xaxis._b + xaxis._m * trace.x[at], xaxis._length);
+    const split = isSplit(xaxis, candles) && stop > newest ? newest : stop;
+    const paint = (at, names, from, to) => {
+      const path = pathAt(group, at, names);
+      draw(path, remembered(trace.y, [at, from, to], xaxis, yaxis, () => barsOf(trace, xaxis, yaxis, from, to)));
+      if (path.style.fill !== trace.marker.color) path.style.fill = trace.marker.color;
+    };
+    if (!isStill || split === stop || group.dataset.split !== String(split)) paint(0, "counts", first, split);
+    paint(1, "counts newest", split, stop);
+    group.dataset.split = split;
   });
 }
 
-function paintLines({ xaxis, yaxis }, cds, layer, candles) {
+function barsOf(trace, xaxis, yaxis, first, stop) {
+  const x = (at_ms) => xaxis._b + xaxis._m * at_ms;
+  const base = round(yaxis._b);
+  const outline = [];
+  let [column, highest] = [NaN, base];
+  for (let at = first; at < stop; at += 1) {
+    let left = round(x(trace.x[at] + trace.offset));
+    let right = round(x(trace.x[at] + trace.offset + trace.width));
+    const top = round(yaxis._b + yaxis._m * trace.y[at]);
+    if (right - left < 2) {
+      // As Plotly does with its own: so thin a bar is widened to whole pixels, to be seen for certain.
+      [left, right] = [Math.floor(left), Math.ceil(right)];
+      if (left === column && top >= highest) continue;
+      [column, highest] = [left, top];
+    }
+    outline.push(`M${left},${base}V${top}H${right}V${base}Z`);
+  }
+  return outline.join("");
+}
+
+function paintLines({ xaxis, yaxis }, cds, layer, candles, isStill = false) {
   keep(layer, cds.length);
   cds.forEach(([{ trace }], nth) => {
     const group = groupAt(layer, nth, "trace scatter");
@@ -317,13 +414,30 @@ function paintLines({ xaxis, yaxis }, cds, layer, candles) {
     const y = (score) => round(yaxis._b + yaxis._m * score);
     const [first, stop] = onScreen(trace.x.length, (at) => x(trace.x[at]), xaxis._length, 1);
     const isLine = trace.mode === "lines";
-    const outlines = isLine ? [lineOf(trace, first, stop, x, y)] : ticksOf(trace, first, stop, x, y, candles);
+    const isOfNewest = isSplit(xaxis, candles) && stop === trace.x.length && trace.x[stop - 1] === candles.x.at(-1);
+    const split = isOfNewest ? stop - 1 : stop;
     const { color, width } = isLine ? trace.line : trace.marker.line;
-    for (const [at, outline] of outlines.entries()) {
-      const path = pathAt(group, at, isLine ? "js-line" : `ticks ${WEIGHTS[at].name}`);
-      stroke(path, color, width, "none", isLine ? 1 : WEIGHTS[at].opacity);
-      path.setAttribute("d", outline || "M0,0");
+    const paint = (at, names, outline, opacity) => {
+      const path = pathAt(group, at, names);
+      stroke(path, color, width, "none", opacity);
+      draw(path, outline);
+    };
+    const isHeld = isStill && split < stop && group.dataset.split === String(split);
+    if (isLine) {
+      const make = () => lineOf(trace, first, split, x, y);
+      if (!isHeld) paint(0, "js-line", remembered(trace.y, [first, split], xaxis, yaxis, make), 1);
+      paint(1, "line-newest", split < stop ? lineOf(trace, Math.max(0, split - 1), stop, x, y) : "", 1);
+    } else {
+      const few = ticksOf(trace, split, stop, x, y, candles);
+      const all = isHeld ? null : ticksOf(trace, first, split, x, y, candles);
+      WEIGHTS.forEach(({ name, opacity }, at) => {
+        if (all) paint(at, `ticks ${name}`, all[at], opacity);
+        else pathAt(group, at, `ticks ${name}`);
+      });
+      const weight = Math.max(0, few.findIndex(Boolean));
+      paint(WEIGHTS.length, "ticks newest", few[weight], WEIGHTS[weight].opacity);
     }
+    group.dataset.split = split;
   });
 }
 
@@ -351,6 +465,7 @@ function ticksOf(trace, first, stop, x, y, candles) {
     const [centre, middle] = [x(trace.x[at]), y(trace.y[at])];
     if (Math.round(centre) === column && middle === line) continue;
     [column, line] = [Math.round(centre), middle];
+    if (candle === 0) candle = Math.max(0, placeOf(candles.x, trace.x[at]));
     while (candles.x[candle] < trace.x[at]) candle += 1;
     const weight = weightOf(candles.customdata?.[candle]?.[COUNT] ?? 0);
     outlines[weight].push(`M${round(centre + radius)},${middle}H${round(centre - radius)}`);
@@ -395,9 +510,33 @@ function pathAt(group, nth, names) {
   return path;
 }
 
+/** What was made of some data for axes that stand so, once; the newest two of each. */
+function remembered(data, part, xaxis, yaxis, make) {
+  const key = [...part, xaxis._b, xaxis._m, xaxis._length, yaxis._b, yaxis._m].join(" ");
+  const held = made.get(data) ?? new Map();
+  if (!held.has(key)) {
+    made.set(data, held);
+    if (held.size > 1) held.delete(held.keys().next().value);
+    held.set(key, make());
+  }
+  return held.get(key);
+}
+const made = new WeakMap();
+
+/** What is drawn already is left alone, for the browser would draw it again. */
+function draw(path, outline) {
+  const wanted = outline || "M0,0";
+  if (path.getAttribute("d") !== wanted) path.setAttribute("d", wanted);
+}
+
 function stroke(path, colour, width_px, fill, opacity) {
+  const wanted = [colour, width_px, fill, opacity].join(" ");
+  if (looks.get(path) === wanted) return;
+  looks.set(path, wanted);
   Object.assign(path.style, { stroke: colour, strokeWidth: `${width_px}px`, fill, opacity });
 }
+
+const looks = new WeakMap();
 
 const round = (number) => Math.round(number * 100) / 100;
 

@@ -63,7 +63,8 @@ function drawing(stage, chart, zone, width, height) {
   for (const layer of chart.querySelectorAll("svg.main-svg")) {
     const copy = layer.cloneNode(true);
     for (const gone of copy.querySelectorAll(".hoverlayer, .draglayer")) gone.remove();
-    if (document.documentElement.dataset.average === "off") for (const line of copy.querySelectorAll(".js-line")) line.remove();
+    const isPlain = document.documentElement.dataset.average === "off";
+    if (isPlain) for (const line of copy.querySelectorAll(".js-line, .line-newest")) line.remove();
     copy.style.background = "none";
     plot.append(copy);
   }

@@ -1,4 +1,4 @@
-// The labels of a time axis: where they stand and what they say, on the clocks of a zone. Pure.
+// The labels of axes: where they stand and what they say, moments on the clocks of a zone, and counts. Pure.
 
 import { momentOfWall, offset_ms, wall_ms } from "./zone.mjs";
 
@@ -64,4 +64,19 @@ function labelOf(wall, coarseness) {
   const begins = day > 1 ? 0 : month > 0 ? 1 : 2; // a day, a month, a year
   const name = coarseness === 2 ? NAMES[month] : `${day} ${NAMES[month]}`;
   return { text: begins === 2 ? `${at.getUTCFullYear()}` : name, strong: begins >= coarseness };
+}
+
+const UNITS = ["", "k", "M", "G"];
+
+/** The labels of a scale of counts that ends at `end`, [{at, text}]: its ends, and the middle where that is as round. */
+export function countLabels(end, room = Infinity) {
+  const middle = end / 2;
+  const isRound = middle < 1 ? false : String(middle).replace(/0+$/, "").length === 1 || middle % 25 === 0;
+  const places = isRound && room >= 4 ? [0, middle, end] : [0, end];
+  return places.map((at) => ({ at, text: countText(at) }));
+}
+
+function countText(count) {
+  const power = count < 1000 ? 0 : Math.min(UNITS.length - 1, Math.floor(Math.log10(count) / 3));
+  return `${Number((count / 1000 ** power).toPrecision(3))}${UNITS[power]}`;
 }

@@ -27,6 +27,7 @@ CANDLE_FILL = 0.72  # of a bucket's width; the rest is the gap to the next
 # the newest candle grows, and a chart whose scale moves has to be drawn anew.
 SCALE_STEPS = (1, 2, 3, 4, 5, 6, 8)
 SOURCES_SHOWN = 4
+TAG_WIDTH_PX = 40
 # The line of averages leads over fewer missing buckets than these; a longer silence is a gap.
 BRIDGED_WIDTHS = 3
 
@@ -107,8 +108,9 @@ def _layout(
             "type": "date",
             "range": [_moment(window.start_us), _moment(window.end_us)],
             "anchor": "y2",
-            # The page writes the labels itself, on the clocks the user reads (assets/axis.mjs).
+            # The page writes the labels itself, on the clocks the user reads, and the lines at them (assets/axis.mjs).
             "showticklabels": False,
+            "showgrid": False,
             "rangeslider": {"visible": False},
         },
         "yaxis": {
@@ -124,8 +126,8 @@ def _layout(
             "range": [0, scale_end(about["most"])],
             "fixedrange": True,
             "side": "right",
-            "nticks": 3,
-            "tickformat": "~s",
+            # So are these: they change with every resolution, and Plotly would draw the whole layout anew.
+            "showticklabels": False,
             "showgrid": False,
         },
         "shapes": [
@@ -267,7 +269,8 @@ def _tag(score: float, colour: str, text_colour: str) -> dict[str, Any]:
     text = f"{score:+.3f}".replace("-", "−") if score else "0.000"
     return {
         "xref": "paper", "x": 1, "xanchor": "left", "y": score, "yanchor": "middle", "text": text, "showarrow": False,
-        "bgcolor": colour, "borderpad": 2, "font": {"color": text_colour, "size": 11},
+        # Of one width, so that it is not made anew with its text.
+        "width": TAG_WIDTH_PX, "bgcolor": colour, "borderpad": 2, "font": {"color": text_colour, "size": 11},
     }  # fmt: skip
 
 

@@ -333,3 +333,41 @@ def test_with_the_server_gone_what_was_seen_can_be_read_after_a_reload_too_and_i
     page.wait_for_selector('#feed[data-state="live"]', timeout=8_000)
     page.goto("about:blank")
     console_errors.clear()  # all that could not be fetched meanwhile
+
+
+def test_a_chart_brought_to_other_data_stands_as_plotly_would_have_drawn_it(see: Callable[..., Page]) -> None:
+    page = see("tickers=T00&resolution=1h&range=fit")
+    chart = page.locator(".js-plotly-plot")
+    for key, name in ((3, "10m"), (5, "3h"), (2, "5m"), (4, "1h"), (3, "10m")):
+        page.keyboard.press(str(key))
+        until(page, SHOWS, name)
+    drag(page, 0.3)  # Plotly has another range; the board brings it back
+    page.keyboard.press("0")
+    until(page, '() => location.search.includes("range=fit")')
+    page.wait_for_timeout(400)
+    page.mouse.move(0, 0)
+    moved = chart.screenshot()
+    page.evaluate("async () => { await window.Plotly.redraw(document.querySelector('.js-plotly-plot')); }")
+    pixels, different = page.evaluate(
+        COMPARED, [base64.b64encode(each).decode() for each in (moved, chart.screenshot())]
+    )
+    print("pixels that differ:", different, "of", pixels)
+    assert different < 0.0005 * pixels
+    # It hears the mouse on the axes it shows: the candle under the pointer, and a drag from where it is.
+    page.keyboard.press("4")
+    until(page, SHOWS, "1h")
+    box = page.locator(".nsewdrag").first.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] * 0.55, box["y"] + box["height"] / 2)
+    page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + box["height"] / 2)
+    until(page, "() => document.querySelector('.js-plotly-plot')._hoverdata?.length")
+    axis = "document.querySelector('.js-plotly-plot')._fullLayout.xaxis"
+    off_ms = page.evaluate(f"""() => {{ const chart = document.querySelector('.js-plotly-plot');
+        const [start, end] = {axis}.range.map((each) => {axis}.r2l(each));
+        return Math.abs(chart.data[0].x[chart._hoverdata[0].pointNumber] + 1800000 - (start + end) / 2); }}""")
+    assert off_ms <= 3_600_000
+    start_ms = page.evaluate(f"() => {axis}.r2l({axis}.range[0])")
+    span_ms = page.evaluate(f"() => {axis}.r2l({axis}.range[1])") - start_ms
+    drag(page, 0.5)
+    until(page, "([before, span]) => { const { xaxis } = document.querySelector('.js-plotly-plot')._fullLayout;"
+          " return Math.abs((before - xaxis.r2l(xaxis.range[0])) / span - 0.5) < 0.03; }", [start_ms, span_ms])  # fmt: skip

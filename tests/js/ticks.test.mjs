@@ -1,9 +1,9 @@
-// The labels of a time axis.
+// The labels of axes.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { ticks } from "../../assets/ticks.mjs";
+import { countLabels, ticks } from "../../assets/ticks.mjs";
 
 const at = (text) => Date.parse(text);
 const labels = (from, to, px, zone = "UTC") => ticks(at(from), at(to), px, zone).map((each) => each.text);
@@ -62,4 +62,18 @@ test("a range without length or a chart without width has none", () => {
   assert.deepEqual(ticks(5, 5, 100, "UTC"), []);
   assert.deepEqual(ticks(0, 5, 0, "UTC"), []);
   assert.deepEqual(ticks(NaN, 5, 100, "UTC"), []);
+});
+
+test("a scale of counts is labelled at its ends, and in the middle where that is a round number with room", () => {
+  const texts = (...asked) => countLabels(...asked).map(({ text }) => text);
+  assert.deepEqual(texts(1), ["0", "1"]);
+  assert.deepEqual(texts(4), ["0", "2", "4"]);
+  assert.deepEqual(texts(4, 3), ["0", "4"]);
+  assert.deepEqual(texts(5), ["0", "5"]);
+  assert.deepEqual(texts(50), ["0", "25", "50"]);
+  assert.deepEqual(texts(30), ["0", "30"]);
+  assert.deepEqual(texts(300), ["0", "150", "300"]);
+  assert.deepEqual(texts(5000), ["0", "2.5k", "5k"]);
+  assert.deepEqual(texts(2_000_000), ["0", "1M", "2M"]);
+  assert.deepEqual(countLabels(8).map(({ at }) => at), [0, 4, 8]);
 });

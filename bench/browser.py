@@ -316,7 +316,7 @@ def _visits(browser: Browser, url: str, brief: bool) -> dict[str, Any]:
     ten: list[float] = []
     back: list[float] = []
     back_ten: list[float] = []
-    for _ in range(2 if brief else 8):
+    for _ in range(2 if brief else 6):
         context = browser.new_context(viewport=WINDOW, timezone_id="UTC")
         context.add_init_script(f"{PAINTED}; ({script})()")
         address = f"{url}/?tickers={TEN}&resolution=1h&range=fit"
@@ -326,7 +326,7 @@ def _visits(browser: Browser, url: str, brief: bool) -> dict[str, Any]:
             page.wait_for_function("() => window.tenMs", timeout=PATIENCE_MS)
             times.append(page.evaluate("window.firstMs"))
             all_times.append(page.evaluate("window.tenMs"))
-            page.wait_for_timeout(6_500)  # it is written behind
+            page.wait_for_timeout(6_500 if times is first else 500)  # what it keeps is written behind
             page.close()
         context.close()
     return {

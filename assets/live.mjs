@@ -62,6 +62,11 @@ export class Live {
     this.#watch();
   }
 
+  /** Charts are asked for from this state of the store on, before the stream begins: what comes between is not lost. */
+  met(revision) {
+    this.#revision ??= revision;
+  }
+
   /** What the server says of the store whenever it is asked: the first time, where the stream has to begin. */
   told(pulse) {
     if (!pulse?.now_ms) return;

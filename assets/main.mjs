@@ -245,11 +245,12 @@ function filled(node, values) {
 async function meet() {
   const answer = await fetch(`/api/v2/tickers?limit=${MOST_MET}`).catch(() => null);
   if (!answer?.ok) return; // the pulse says it, or why not
-  const { tickers, scorer, has_more } = await answer.json();
+  const { tickers, scorer, has_more, revision } = await answer.json();
   if (has_more || board.view) return;
   const moments = ({ first, last }) => [first, last].map((each) => Date.parse(each));
   const known = tickers.map((each) => [each.ticker, each.count, ...moments(each)]);
   kept = { known, scorer };
+  live.met(revision);
   board.scorer = scorer;
   board.prepare(view.parse(window.location.search, table, known), known);
   set("known", { data: known }); // where Dash has asked already

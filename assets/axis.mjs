@@ -6,7 +6,7 @@ import { scaleOf } from "./stage.mjs";
 import { countLabels, ticks } from "./ticks.mjs";
 
 const SVG = "http://www.w3.org/2000/svg";
-const GAP_PX = 4; // as Plotly leaves between an axis and its labels
+const GAP_PX = 1; // as Plotly leaves between an axis and its labels
 const LABEL_PX = 11;
 
 const painted = new WeakMap();

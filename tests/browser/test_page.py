@@ -330,7 +330,8 @@ def test_no_screen_scrolls_sideways(see: Callable[[str], Page]) -> None:
 
 def test_a_skeleton_stands_in_for_a_chart_and_nothing_spins(page: Page, site: Server) -> None:
     unanswered: list[Any] = []
-    page.route("**/_dash-update-component*", lambda route: unanswered.append(route))
+    for address in ("**/_dash-update-component*", "**/api/v2/*"):
+        page.route(address, lambda route: unanswered.append(route))
     page.goto(f"{site.url}/?tickers=AAPL&resolution=1h")
     page.wait_for_selector(".skeleton", timeout=PATIENCE_MS)
     assert page.locator(".card").count() == 1

@@ -44,7 +44,7 @@ def register(app: Dash, charts: Charts, pool: Executor) -> None:
         State("pulse", "data"),
         State("known", "data"),
         on_error=fail_pulse,
-        # The page asks when it is there (assets/main.mjs): what waits for its first answer would be drawn that much later.
+        # The page asks when it is there (assets/main.mjs): what waits for an answer is drawn that much later.
         prevent_initial_call=True,
     )
     async def pulse(_: int | None, held: dict[str, Any] | None, known: list[Any] | None) -> tuple[Any, ...]:

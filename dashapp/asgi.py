@@ -29,6 +29,7 @@ from dashapp.ingest.sources.push import read_push
 from dashapp.ingest.writer import ItemWriter
 from dashapp.query.cache import ResponseCache
 from dashapp.query.series import SeriesReader
+from dashapp.rollup.jobs import records
 from dashapp.rollup.live import Live
 from dashapp.store.apikeys import ApiKeys
 from dashapp.store.follow import Follower
@@ -65,7 +66,8 @@ def build(settings: config.Settings) -> FastAPI:
     push_pool = ThreadPoolExecutor(PUSH_THREADS, thread_name_prefix="push")
     login_pool = ThreadPoolExecutor(LOGIN_THREADS, thread_name_prefix="login")
     health = partial(read_health, store.data_dir)
-    metrics = Metrics(reader, cache, writer=writer.counts, sources=health)
+    jobs = partial(records, store.data_dir)
+    metrics = Metrics(reader, cache, writer=writer.counts, sources=health, jobs=jobs)
     hub = Hub(
         live,
         now_us,
@@ -107,7 +109,7 @@ def build(settings: config.Settings) -> FastAPI:
     server.add_middleware(RequestMetrics, metrics=metrics)
     if settings.login == "password":
         server.include_router(build_login_router(users, sessions, login_pool, now_us))
-    server.include_router(build_router(reader, cache, pool, now_us, metrics, health, Explainer().words))
+    server.include_router(build_router(reader, cache, pool, now_us, metrics, health, jobs, Explainer().words))
     server.include_router(build_items_router(writer, read_rows, keys, settings, push_pool))
     server.include_router(build_stream_router(hub, reader.scorer, stream_pool))
     problems.add_not_found(server)

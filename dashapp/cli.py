@@ -10,14 +10,13 @@ import argparse
 import dataclasses
 import json
 import logging
-import signal
+import random
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -27,8 +26,11 @@ from rich.table import Table
 
 from dashapp import __version__, config, embedded
 from dashapp.clock import now_us
+from dashapp.commands.backup import add_backup_commands
 from dashapp.commands.output import emit, mute_stdout, standard_output, write
 from dashapp.commands.scorer import add_scorer_commands, chosen_scorer
+from dashapp.commands.signals import stopped_by_signal
+from dashapp.commands.upkeep import add_upkeep_commands, duration, job_lines
 from dashapp.commands.users import add_users_command
 from dashapp.config import Settings
 from dashapp.errors import BadTime, TickertoneError, UsageError
@@ -43,13 +45,13 @@ from dashapp.ingest.sources.simulated import load_feed
 from dashapp.model.item import Item
 from dashapp.model.resolution import parse_resolution
 from dashapp.model.ticker import normalise_ticker
-from dashapp.model.time import to_iso
+from dashapp.model.time import MIN_US, to_iso
 from dashapp.model.variant import ALL, VARIANTS, parse_variant
 from dashapp.query import answer
 from dashapp.query.series import SeriesReader
-from dashapp.rollup.job import RollupResult, rollup, rollup_every
-from dashapp.rollup.upkeep import maintain
-from dashapp.rollup.verify import verify
+from dashapp.rollup.job import rollup
+from dashapp.rollup.jobs import JOBS, keep_up, records, run_job
+from dashapp.rollup.verify import sample, verify
 from dashapp.store.apikeys import SCOPES, WRITE, ApiKey, ApiKeys
 from dashapp.store.reader import Reader
 from dashapp.store.store import Store
@@ -121,6 +123,7 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--source", metavar="NAME", help="source of rows that do not name one; the file's name otherwise")
     sub.add_argument("--given-scorer", metavar="NAME@VERSION", help="who made the scores of rows that come with one")
     sub.add_argument("--scorer", metavar="NAME", help="scorer for rows that come without a score")
+    sub.add_argument("--reopen", action="store_true", help="add to periods that retention has sealed")
     sub.add_argument("--batch-rows", dest="ingest_batch_rows", type=int, metavar="N", help="scores in one commit")
 
     sub = command("feed", feed, "Poll the live sources that the settings choose, until stopped.")
@@ -128,9 +131,10 @@ def build_parser() -> argparse.ArgumentParser:
 
     sub = command("rollup", roll_up, "Fold new scores into the buckets of all eight resolutions.")
     sub.add_argument("--full", action="store_true", help="build all buckets anew from the scores")
-    sub.add_argument("--every", type=_duration, metavar="30s", help="again and again, with this pause, until stopped")
+    sub.add_argument("--every", type=duration, metavar="30s", help="again and again, with this pause, until stopped")
 
-    command("maintain", upkeep, "Put small files together and delete files that nobody needs any more.")
+    add_upkeep_commands(command)
+    add_backup_commands(command)
 
     sub = command("query", query, "Print the buckets of a ticker.")
     sub.add_argument("ticker")
@@ -150,7 +154,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--format", choices=["table", "json", "csv"], help="table on a terminal, json with --json")
 
-    command("verify", check, "Recompute every bucket from the raw scores by another way and compare.")
+    sub = command("verify", check, "Recompute every bucket from the raw scores by another way and compare.")
+    sub.add_argument("--sample", type=int, metavar="DAYS", help="only so many days, chosen at random, and the newest")
     command("status", status, "What the store holds and what waits for the rollup.")
 
     add_scorer_commands(command)
@@ -177,7 +182,7 @@ def build_parser() -> argparse.ArgumentParser:
         sub.add_argument("--port", type=int, help="port to listen on (default 8050; 0 takes a free one)")
         if name != "serve":
             sub.add_argument(
-                "--every", dest="rollup_every_s", type=_duration, metavar="30s", help="pause between rollups"
+                "--every", dest="rollup_every_s", type=duration, metavar="30s", help="pause between rollups"
             )
         if name == "demo":
             sub.add_argument("--seed", dest="demo_seed", type=int, help="seed of the simulated feed")
@@ -195,7 +200,13 @@ def ingest(asked: argparse.Namespace, settings: Settings) -> int:
         scorer=None if asked.given_scorer is None else parse_scorer(asked.given_scorer),
     )
     scorer = chosen_scorer(asked.scorer, settings)
-    job = Ingest(Store(settings, create=True), scorer, batch_rows=settings.ingest_batch_rows, now_us=now_us)
+    job = Ingest(
+        Store(settings, create=True),
+        scorer,
+        batch_rows=settings.ingest_batch_rows,
+        now_us=now_us,
+        reopen=asked.reopen,
+    )
     unreadable: list[TickertoneError] = []
 
     def rows() -> Iterator[Item | Rejection | Columns]:
@@ -226,7 +237,7 @@ def feed(asked: argparse.Namespace, settings: Settings) -> int:
         sources = work.once()
     else:
         stderr.print(f"Polling {', '.join(work.names)} (Ctrl-C ends it)", highlight=False, soft_wrap=True)
-        sources = work.run(_stopped_by_signal())
+        sources = work.run(stopped_by_signal())
     body = {
         "sources": {source.name: dataclasses.asdict(source) for source in sources},
         "accepted": sum(source.accepted for source in sources),
@@ -248,55 +259,19 @@ def _source_text(source: SourceHealth) -> str:
     return text
 
 
-def _stopped_by_signal() -> threading.Event:
-    """An event that Ctrl-C and a service manager's request to end set."""
-    stop = threading.Event()
-
-    def end(_: int, __: FrameType | None) -> None:
-        stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end)
-    return stop
-
-
 def roll_up(asked: argparse.Namespace, settings: Settings) -> int:
     """Roll up once, or until a signal."""
-    store = Store(settings, create=asked.every is not None)
 
-    def report(result: RollupResult) -> None:
-        body = {
-            "revision": result.revision,
-            "buckets_changed": result.buckets_changed,
-            "seconds": round(result.seconds, 6),
-        }
-        text = f"{result.buckets_changed:,} buckets changed, revision {result.revision}, {result.seconds:.2f} s"
+    def report(name: str, did: dict[str, Any]) -> None:
+        body = {**did, "seconds": round(did["seconds"], 6)}
+        text = f"{did['buckets_changed']:,} buckets changed, revision {did['revision']}, {did['seconds']:.2f} s"
         emit(asked, body, text)
 
-    if asked.every is None:
-        report(rollup(store, full=asked.full))
+    if asked.every is not None:
+        keep_up(settings, ["rollup"], stopped_by_signal(), now_us, every_s=asked.every, report=report)
         return DONE
-    rollup_every(store, asked.every, _stopped_by_signal(), report)
-    return DONE
-
-
-def upkeep(asked: argparse.Namespace, settings: Settings) -> int:
-    """Compact and vacuum."""
-    store = Store(settings)
-    done = maintain(store, vacuum_after_s=settings.vacuum_after_s, now_us=now_us())
-    body = {
-        "files_before": done.compacted.files_before,
-        "files_after": done.compacted.files_after,
-        "rows": done.compacted.rows,
-        "files_deleted": done.vacuumed.files,
-        "freed_bytes": done.vacuumed.freed_bytes,
-        "seconds": round(done.seconds, 6),
-    }
-    text = (
-        f"{done.compacted.files_before:,} files of scores put together into {done.compacted.files_after:,}; "
-        f"{done.vacuumed.files:,} files deleted, {done.vacuumed.freed_bytes / 1e6:,.1f} MB; {done.seconds:.2f} s"
-    )
-    emit(asked, body, text)
+    job = dataclasses.replace(JOBS["rollup"], work=lambda store, *_: dataclasses.asdict(rollup(store, full=asked.full)))
+    report(job.name, run_job(Store(settings), settings, job, now_us, wait_until=threading.Event()))
     return DONE
 
 
@@ -347,13 +322,17 @@ def query(asked: argparse.Namespace, settings: Settings) -> int:
 
 def check(asked: argparse.Namespace, settings: Settings) -> int:
     """Verify the store; 1 when any bucket differs."""
+    if asked.sample is not None and asked.sample < 1:
+        raise UsageError(f"--sample is {asked.sample}; it must be at least 1.")
     reader = Reader(Store(settings), timeout_ms=_VERIFY_TIMEOUT_MS)
+    spans = None if asked.sample is None else sample(asked.sample, random.Random())  # noqa: S311 - chooses days
     with stderr.status("reading the scores") as status_line:
-        result = verify(reader, progress=lambda month: status_line.update(f"checking {month}"))
-    lines = [f"{result.differ:,} of {result.checked:,} buckets differ", *(f"  {line}" for line in result.worst)]
+        result = verify(reader, spans=spans, progress=lambda date: status_line.update(f"checking {date} and after"))
+    sealed = f"; {result.sealed:,} are sealed, their scores were dropped" if result.sealed else ""
+    lines = [f"{result.differ:,} of {result.checked:,} buckets differ{sealed}", *(f"  {line}" for line in result.worst)]
     if result.differ:
         lines.append("`tickertone rollup --full` builds all buckets anew from the scores.")
-    body = {"checked": result.checked, "differ": result.differ, "worst": result.worst}
+    body = {"checked": result.checked, "differ": result.differ, "sealed": result.sealed, "worst": result.worst}
     emit(asked, body, "\n".join(lines))
     return FAILED if result.differ else DONE
 
@@ -375,8 +354,11 @@ def status(asked: argparse.Namespace, settings: Settings) -> int:
         "bucket_files": len(store.buckets.table.files()),
         "bytes": sum(file.size_bytes for table in (store.scores.table, store.buckets.table) for file in table.files()),
         "simulated": store.is_simulated,
+        "sealed_before": to_iso(store.scores.sealed_us) if store.scores.sealed_us > MIN_US else None,
     }
-    emit(asked, body, "\n".join(f"{name:14} {value}" for name, value in body.items()))
+    told = [record.told(now_us()) for record in records(store.data_dir)]
+    lines = [*(f"{name:14} {value}" for name, value in body.items()), "", *job_lines(told)]
+    emit(asked, {**body, "jobs": told}, "\n".join(lines))
     return DONE
 
 
@@ -423,8 +405,7 @@ def run_embedded(asked: argparse.Namespace, settings: Settings) -> int:
     background = embedded.Background()
     polled = embedded.start_feed(background, settings, now_us)
     stderr.print(f"Live sources: {', '.join(polled) or 'none chosen'}", highlight=False, soft_wrap=True)
-    embedded.start_rollup(background, settings)
-    embedded.start_upkeep(background, settings, now_us)
+    embedded.start_jobs(background, settings, now_us)
     return _serve(asked, settings, background)
 
 
@@ -440,8 +421,7 @@ def demo(asked: argparse.Namespace, settings: Settings) -> int:
     stderr.print(f"{added:,} simulated scores added to {settings.data_dir}; none of them is real.", highlight=False)
     background = embedded.Background()
     feed.start(background)
-    embedded.start_rollup(background, settings)
-    embedded.start_upkeep(background, settings, now_us)
+    embedded.start_jobs(background, settings, now_us)
     return _serve(asked, settings, background)
 
 
@@ -509,15 +489,3 @@ def _zone(name: str | None) -> ZoneInfo | None:
 
 def _complain(message: str) -> None:
     stderr.print(f"tickertone: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
-
-
-def _duration(text: str) -> float:
-    """Seconds of `30s`, `500ms`, `5m`, `2h` or a bare number of seconds; for argparse."""
-    units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-    for unit, seconds in units.items():
-        if text.endswith(unit) and text.removesuffix(unit).replace(".", "", 1).isdigit():
-            return float(text.removesuffix(unit)) * seconds
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a duration such as 30s, 5m or 500ms") from None

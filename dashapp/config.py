@@ -80,7 +80,7 @@ class Settings:
     )
     rollup_every_s: float = _setting(30.0, "s", "Pause between two rollups in `run` and `demo`.", low=0.1, high=86_400)
     upkeep_every_s: float = _setting(
-        300.0, "s", "Pause between two rounds of upkeep (compaction, vacuum) in `run` and `demo`.", low=1, high=86_400
+        300.0, "s", "Pause between two rounds of vacuum and log clean-up in `run` and `demo`.", low=1, high=86_400
     )
     vacuum_after_s: float = _setting(
         3_600.0,
@@ -89,6 +89,29 @@ class Settings:
         low=600,
         high=31_536_000,
     )
+    compact_every_s: float = _setting(
+        10.0, "s", "Pause between two compactions in `run` and `demo`.", low=1, high=86_400
+    )
+    log_kept_s: float = _setting(
+        3_600.0,
+        "s",
+        "How long entries of the tables' logs are kept once a checkpoint repeats them; at least vacuum_after_s.",
+        low=600,
+        high=31_536_000,
+    )
+    retention_scores_days: float = _setting(
+        0.0, "days", "Scores published longer ago are dropped and their buckets sealed; 0 keeps them for ever.", low=0
+    )
+    retention_buckets_days: str = _setting(
+        "",
+        "days",
+        "Buckets older than that are dropped, by resolution: 1m=90,5m=400. Those not named are kept for ever.",
+    )
+    retention_every_s: float = _setting(3_600.0, "s", "Pause between two rounds of retention.", low=1, high=31_536_000)
+    verify_every_s: float = _setting(
+        86_400.0, "s", "Pause between two checks of a sample of the buckets.", low=1, high=31_536_000
+    )
+    verify_sample_days: int = _setting(3, "days", "How many days such a check looks at.", low=1, high=36_600)
     query_timeout_ms: int = _setting(10_000, "ms", "A query that takes longer is stopped.", low=1, high=3_600_000)
     query_max_buckets: int = _setting(50_000, "buckets", "Most buckets one answer holds.", low=1, high=10_000_000)
     query_threads: int = _setting(4, "threads", "Queries answered at the same time by one process.", low=1, high=64)

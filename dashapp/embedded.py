@@ -1,10 +1,11 @@
-"""What runs beside the web server in the embedded default: feed and rollup, each a thread over a store of its own."""
+"""What runs beside the web server in the embedded default: feed and jobs, each a thread over a store of its own."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from dashapp.config import Settings
 from dashapp.errors import StoreError, UsageError
@@ -13,7 +14,7 @@ from dashapp.ingest.service import Ingest
 from dashapp.ingest.sources.simulated import SimulatedFeed
 from dashapp.model.time import US_PER_DAY, EpochUs
 from dashapp.rollup.job import rollup
-from dashapp.rollup.upkeep import maintain
+from dashapp.rollup.jobs import TOGETHER, keep_up
 from dashapp.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -56,20 +57,14 @@ class Background:
             thread.join()
 
 
-def start_rollup(background: Background, settings: Settings) -> None:
-    """Roll up the settings' store again and again."""
-    store = Store(settings, create=True)
-    background.every(settings.rollup_every_s, "rollup", lambda: rollup(store))
+def start_jobs(background: Background, settings: Settings, now_us: Callable[[], EpochUs]) -> None:
+    """Do the jobs of the settings' store whenever they are due: rollup, compaction, retention and the others."""
+    for names in TOGETHER:
+        background.begin(names[0], partial(_keep_up, settings, names, now_us))
 
 
-def start_upkeep(background: Background, settings: Settings, now_us: Callable[[], EpochUs]) -> None:
-    """Compact and vacuum the settings' store again and again."""
-    store = Store(settings, create=True)
-    background.every(
-        settings.upkeep_every_s,
-        "upkeep",
-        lambda: maintain(store, vacuum_after_s=settings.vacuum_after_s, now_us=now_us()),
-    )
+def _keep_up(settings: Settings, names: Sequence[str], now_us: Callable[[], EpochUs], stop: threading.Event) -> None:
+    keep_up(settings, names, stop, now_us)
 
 
 def start_feed(background: Background, settings: Settings, now_us: Callable[[], EpochUs]) -> list[str]:

@@ -40,12 +40,17 @@ TickertoneError
 │   ├── SourceLimited          too many calls
 │   └── SourceGarbled          an answer that cannot be read
 ├── FeedRunning                another process polls for this store: exit code 1
+├── JobRunning                 somebody else does this job of the store: exit code 1
 ├── OutputNotWritable          standard output takes no more: exit code 1
 └── StoreError                 the store cannot do it now: exit code 1, HTTP 503
     ├── StoreMissing           no store at that place
     ├── StoreUnreachable       an object store that gives no answer, or refuses
     ├── StoreNotWritable       permission, disk full
     ├── StoreDamaged           a file of the store that cannot be read
+    ├── StoreTooNew            a store of a format that a later version made
+    ├── BackupDamaged          a file of a backup that is not what its manifest says
+    ├── BucketsDiffer          buckets that are not what their scores say
+    ├── SealedBucketsLost      a commit that would take from buckets whose scores were dropped; nothing was written
     └── CommitConflict         other writers kept winning; nothing was written
 """
 
@@ -300,6 +305,13 @@ class FeedRunning(TickertoneError):
     http_status = 503
 
 
+class JobRunning(TickertoneError):
+    """Somebody else does this job of the store at this moment."""
+
+    code = "JOB_RUNNING"
+    http_status = 503
+
+
 class TryLater(TickertoneError):
     """What was asked for is fine, but not now: it may be asked for again after `retry_after_s` whole seconds."""
 
@@ -363,6 +375,30 @@ class StoreDamaged(StoreError):
     """A file of the store cannot be read."""
 
     code = "STORE_DAMAGED"
+
+
+class StoreTooNew(StoreError):
+    """A store, or the backup of one, of a format that a later version made."""
+
+    code = "STORE_TOO_NEW"
+
+
+class BackupDamaged(StoreError):
+    """A file of a backup that is not what its manifest says."""
+
+    code = "BACKUP_DAMAGED"
+
+
+class BucketsDiffer(StoreError):
+    """Buckets that are not what their scores say."""
+
+    code = "BUCKETS_DIFFER"
+
+
+class SealedBucketsLost(StoreError):
+    """A commit that would take something from buckets whose scores were dropped; nothing was written."""
+
+    code = "SEALED_BUCKETS_LOST"
 
 
 class CommitConflict(StoreError):

@@ -221,6 +221,32 @@ class Sources(Body):
     sources: list[Source]
 
 
+class Job(Body):
+    """How one job of the store is; counts are for all time."""
+
+    name: str
+    is_running: bool
+    holder: str | None = Field(description="The machine and process that does it at this moment")
+    last_run: str | None = Field(description="When the last run began")
+    last_success: str | None = Field(description="When the last run that did not fail ended")
+    seconds: float | None = Field(description="How long the last run took")
+    lag_s: float | None = Field(description="How long ago it should have begun; null where nothing repeats it")
+    next_run: str | None
+    did: dict[str, Any] = Field(description="What the last run that did not fail did")
+    last_error: str | None
+    last_error_at: str | None
+    consecutive_errors: int = Field(description="Runs that failed since the last that did not")
+    errors: int
+    runs: int
+
+
+class Jobs(Body):
+    """The jobs of the store, and the server's time."""
+
+    timestamp: str
+    jobs: list[Job]
+
+
 class Health(Body):
     """The process is alive."""
 

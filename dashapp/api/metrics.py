@@ -27,6 +27,7 @@ from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashapp.api.desk import Desk, get
+from dashapp.api.jobs import ReadJobs
 from dashapp.api.sources import ReadHealth
 from dashapp.errors import StoreError
 from dashapp.model.time import US_PER_SECOND
@@ -71,6 +72,7 @@ class Metrics:
         *,
         writer: Callable[[], WriterCounts] | None = None,
         sources: ReadHealth | None = None,
+        jobs: ReadJobs | None = None,
     ) -> None:
         self._registry = registry = CollectorRegistry()
         self.request_seconds = Histogram(
@@ -99,6 +101,8 @@ class Metrics:
             registry.register(_WriterCollector(writer))
         if sources is not None:
             registry.register(_SourceCollector(sources))
+        if jobs is not None:
+            registry.register(_JobCollector(jobs))
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
@@ -266,3 +270,33 @@ class _SourceCollector(Collector):
             failures.add_metric([source.name], source.failures)
             accepted.add_metric([source.name], source.accepted)
         yield from (success, lag, failing, failures, accepted)
+
+
+class _JobCollector(Collector):
+    def __init__(self, jobs: ReadJobs) -> None:
+        self._jobs = jobs
+
+    def collect(self) -> Iterator[Metric]:
+        """How the jobs of the store are; how late one is, is the present minus when it is due."""
+        success = GaugeMetricFamily(
+            "tickertone_job_last_success_timestamp_seconds", "End of the last good run of a job.", labels=["job"]
+        )
+        due = GaugeMetricFamily(
+            "tickertone_job_next_run_timestamp_seconds", "When the next run of a job is due.", labels=["job"]
+        )
+        seconds = GaugeMetricFamily("tickertone_job_last_run_seconds", "Time the last run took.", labels=["job"])
+        failing = GaugeMetricFamily(
+            "tickertone_job_consecutive_failures", "Runs that failed since the last good one.", labels=["job"]
+        )
+        runs = CounterMetricFamily("tickertone_job_runs", "Runs of a job.", labels=["job"])
+        failures = CounterMetricFamily("tickertone_job_failures", "Runs of a job that failed.", labels=["job"])
+        for job in self._jobs():
+            for family, moment_us in ((success, job.last_success_us), (due, job.next_run_us)):
+                if moment_us is not None:
+                    family.add_metric([job.name], moment_us / US_PER_SECOND)
+            if job.seconds is not None:
+                seconds.add_metric([job.name], job.seconds)
+            failing.add_metric([job.name], job.consecutive_failures)
+            runs.add_metric([job.name], job.runs)
+            failures.add_metric([job.name], job.failures)
+        yield from (success, due, seconds, failing, runs, failures)

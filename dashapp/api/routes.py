@@ -1,4 +1,4 @@
-"""The REST API, version 2, for reading: candles, their texts, tickers, exports, sources, health, metrics, docs."""
+"""The REST API, version 2, for reading: candles, their texts, tickers, exports, sources, jobs, health, metrics."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from concurrent.futures import Executor
 
 from fastapi import APIRouter, Depends
 
-from dashapp.api import docs, drilldown, export, health, metrics, sources, tickers, timeseries
+from dashapp.api import docs, drilldown, export, health, jobs, metrics, sources, tickers, timeseries
 from dashapp.api.bodies import ERRORS
 from dashapp.api.desk import Desk
+from dashapp.api.jobs import ReadJobs
 from dashapp.api.metrics import Metrics
 from dashapp.api.params import only_what_is_known
 from dashapp.api.sources import ReadHealth
@@ -25,6 +26,7 @@ def build_router(
     now_us: Callable[[], EpochUs],
     measured: Metrics,
     read_health: ReadHealth,
+    read_jobs: ReadJobs,
     explain: drilldown.Explain,
 ) -> APIRouter:
     """The routes for reading; everything that waits for the store runs in `pool`, never on the event loop."""
@@ -35,6 +37,7 @@ def build_router(
     tickers.add_routes(answers, desk)
     export.add_routes(answers, desk)
     sources.add_routes(answers, desk, read_health)
+    jobs.add_routes(answers, desk, read_jobs)
     state = APIRouter(responses={503: ERRORS[503]})
     health.add_routes(state, desk)
     metrics.add_routes(state, desk, measured)

@@ -151,8 +151,8 @@ class Feed:
     def _keep(self, name: str, rows: Sequence[Item | Rejection]) -> Kept:
         """Store the items and keep the rejections of a page; all is durable, or a StoreError is raised."""
         items = [row for row in rows if isinstance(row, Item)]
-        summary = self._ingest.run(items, f"feed-{name}")
-        rejected = self._keep_rejected(name, [row for row in rows if isinstance(row, Rejection)])
+        summary = self._ingest.run(items, f"feed-{name}", lambda rejection: self._is_new(name, rejection))
+        rejected = summary.rejected + self._keep_rejected(name, [row for row in rows if isinstance(row, Rejection)])
         newest_us = max((item.published_us for item in items), default=None) if summary.accepted else None
         return Kept(summary.accepted, summary.duplicates, rejected, newest_us)
 
@@ -163,16 +163,22 @@ class Feed:
         count = 0
         try:
             for rejection in rejections:
-                known = (name, rejection.reason, rejection.raw)
-                if known not in self._known_rejections:
+                if self._is_new(name, rejection):
                     kept.keep(rejection)
-                    self._known_rejections[known] = None
                     count += 1
         finally:
             kept.close()
+        return count
+
+    def _is_new(self, name: str, rejection: Rejection) -> bool:
+        """Whether this is the first time that a source sends what is rejected."""
+        known = (name, rejection.reason, rejection.raw)
+        if known in self._known_rejections:
+            return False
+        self._known_rejections[known] = None
         while len(self._known_rejections) > _REMEMBERED_REJECTIONS:
             del self._known_rejections[next(iter(self._known_rejections))]
-        return count
+        return True
 
 
 @contextmanager

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dashapp.errors import RowRejected
+from dashapp.model.score import Score
+from dashapp.model.time import to_iso
 
 MAX_RAW_CHARS = 2_000
 _MAX_SHOWN_CHARS = 60
@@ -28,6 +31,8 @@ REASONS: dict[str, str] = {
     "no_zone": "The time has no zone; add an offset such as Z, or say --tz.",
     "date_only": "A date alone is no time; add the time, or say with --date-only what it means.",
     "time_out_of_range": "The time must lie in the years 1 to 9999, UTC.",
+    "sealed_period": "The scores of that time were dropped by retention and its buckets are sealed; "
+    "`tickertone ingest --reopen` adds to them.",
     "leap_second": "Second 60 has no place among UTC microseconds; write second 59 or 00.",
     "nonexistent_time": "The clocks of the zone jumped over this time; add the true offset.",
     # identity and text
@@ -67,6 +72,22 @@ class Rejection:
 def rejected(reason: str, what: str) -> RowRejected:
     """The error to raise for a row: `what` names field and value, the table adds why and the remedy."""
     return RowRejected(reason, f"{what}. {REASONS[reason]}")
+
+
+def sealed_rejection(place: str, scores: Sequence[Score], sealed_us: int) -> Rejection:
+    """What is kept of an item that is published before the seal, told by its scores; it can be ingested again as it is
+    kept."""
+    first = scores[0]
+    row = {
+        "id": first.item_id,
+        "ts": to_iso(first.published_us),
+        "tickers": [score.ticker for score in scores],
+        "source": first.source,
+        "text": first.text,
+        "url": first.url,
+    }
+    error = rejected("sealed_period", f"ts {row['ts']} is before {to_iso(sealed_us)}")
+    return Rejection(place, error.reason, str(error), raw_of(row))
 
 
 def shown(value: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections import Counter
@@ -14,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dashapp.errors import StoreNotWritable
-from dashapp.ingest.rejects import Rejection
+from dashapp.ingest.rejects import Rejection, sealed_rejection
 from dashapp.ingest.scoring.scorer import Scorer, score_items
 from dashapp.ingest.sources.columnar import Columns
 from dashapp.model.item import Item
 from dashapp.model.time import EpochUs, to_iso
-from dashapp.store.scores import join_scores, scores_to_arrow, take_scores
+from dashapp.store.scores import join_scores, scores_from_arrow, scores_to_arrow, take_scores
 from dashapp.store.store import Store
 
 
@@ -118,14 +119,24 @@ class Ingest:
         *,
         batch_rows: int,
         now_us: Callable[[], EpochUs],
+        reopen: bool = False,
     ) -> None:
+        """`reopen` adds to sealed periods what is rejected otherwise."""
         self._store = store
         self._scorer = scorer
         self._batch_rows = batch_rows
         self._now_us = now_us
+        self._reopen = reopen
 
-    def run(self, rows: Iterable[Item | Rejection | Columns], name: str) -> IngestSummary:
+    def run(
+        self,
+        rows: Iterable[Item | Rejection | Columns],
+        name: str,
+        is_new: Callable[[Rejection], bool] = lambda rejection: True,
+    ) -> IngestSummary:
         """Store every good row and keep every bad one; `name` says whose rows they are, for the rejected file.
+
+        A rejection of which `is_new` says that it is not is neither kept nor counted.
 
         Raises StoreError; what earlier batches stored stays stored, and running again counts nothing twice.
         """
@@ -133,7 +144,9 @@ class Ingest:
         kept = RejectedRows(self._store.data_dir / "rejected", name, self._now_us())
         try:
             for batch in self._batches(rows, summary, kept):
-                self._store_batch(batch, summary)
+                for rejection in self._store_batch(batch, summary, name):
+                    if is_new(rejection):
+                        _reject(rejection, summary, kept)
         finally:
             summary.rejected_file = kept.close()
         return summary
@@ -191,16 +204,28 @@ class Ingest:
         order = np.argsort(all_owners, kind="stable")
         return take_scores(join_scores([columns.scores, scores_to_arrow(scores)]), order), all_owners[order]
 
-    def _store_batch(self, batch: _Batch, summary: IngestSummary) -> None:
+    def _store_batch(self, batch: _Batch, summary: IngestSummary, name: str) -> list[Rejection]:
+        """Store what is new of a batch and count it; returns what was refused."""
         scores, owners = batch.joined(self._scorer)
-        appended = self._store.scores.append(scores, accepted_us=self._now_us())
-        is_accepted = np.zeros(batch.rows, dtype=np.bool_)
-        is_accepted[owners[~appended.duplicate]] = True
+        appended = self._store.scores.append(scores, accepted_us=self._now_us(), reopen=self._reopen)
+        is_accepted, is_refused = np.zeros((2, batch.rows), dtype=np.bool_)
+        is_accepted[owners[appended.fresh]] = True
+        is_refused[owners[appended.sealed]] = True
+        is_refused &= ~is_accepted
         accepted = int(is_accepted.sum())
         summary.accepted += accepted
-        summary.duplicates += batch.rows - accepted
+        summary.duplicates += batch.rows - accepted - int(is_refused.sum())
         summary.scores += appended.accepted
         summary.revision = appended.version or summary.revision
+        if not is_refused.any():
+            return []
+        refused = np.flatnonzero(is_refused[owners])
+        by_row = itertools.groupby(
+            zip(owners[refused].tolist(), scores_from_arrow(take_scores(scores, refused)), strict=True),
+            key=lambda pair: pair[0],
+        )
+        sealed_us = self._store.scores.sealed_us
+        return [sealed_rejection(name, [score for _, score in pairs], sealed_us) for _, pairs in by_row]
 
 
 def _reject(rejection: Rejection, summary: IngestSummary, kept: RejectedRows) -> None:

@@ -11,13 +11,13 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from dashapp.config import Settings
 from dashapp.errors import Overloaded, StoreError, TooLarge
-from dashapp.ingest.rejects import Rejection
+from dashapp.ingest.rejects import Rejection, sealed_rejection
 from dashapp.ingest.scoring.scorer import Scorer, score_items
 from dashapp.ingest.service import RejectedRows
 from dashapp.model.item import Item, Outcome
@@ -176,9 +176,12 @@ class ItemWriter:
     def _store(self, store: Store, group: list[_Submission]) -> None:
         began_s = time.monotonic()
         try:
-            self._keep_rejected(store, group)
+            self._keep_rejected(store, [row for each in group for row in each.rows if isinstance(row, Rejection)])
             scores = scores_to_arrow([score for each in group for score in each.scores])
             appended = store.scores.append(scores, accepted_us=self._now_us())
+            sealed = iter(appended.sealed.tolist())
+            refused = [_refused(each, sealed, store.scores.sealed_us) for each in group]
+            self._keep_rejected(store, [rejection for each in refused for rejection in each.values()])
         except StoreError as error:
             log.exception("%d submissions could not be stored", len(group))
             with self._changed:
@@ -188,15 +191,16 @@ class ItemWriter:
             return
         revision = store.scores.version
         duplicate = iter(appended.duplicate.tolist())
-        outcomes = [_outcomes(each, duplicate, revision) for each in group]
+        outcomes = [
+            _outcomes(each, rejected, duplicate, revision) for each, rejected in zip(group, refused, strict=True)
+        ]
         if appended.version is not None and self._on_commit is not None:
             self._on_commit(appended.version)
         self._count(group, outcomes, appended.accepted, time.monotonic() - began_s, appended.version is not None)
         for submission, told in zip(group, outcomes, strict=True):
             submission.outcomes.set_result(told)
 
-    def _keep_rejected(self, store: Store, group: list[_Submission]) -> None:
-        rejections = [row for each in group for row in each.rows if isinstance(row, Rejection)]
+    def _keep_rejected(self, store: Store, rejections: Sequence[Rejection]) -> None:
         if not rejections:
             return
         # One file a day and process, opened for each group so that it is complete whenever somebody looks.
@@ -224,15 +228,30 @@ class ItemWriter:
             counts.waiting_scores -= sum(len(each.owners) for each in group)
 
 
-def _outcomes(submission: _Submission, duplicate: Iterator[bool], revision: int) -> list[Outcome]:
+def _refused(submission: _Submission, sealed: Iterator[bool], sealed_us: int) -> dict[int, Rejection]:
+    """The items, by their place, that are refused since they are of a sealed period: whole, since an item has one time.
+
+    `sealed` tells of the scores of this submission, and then of the next one's.
+    """
+    scores: dict[int, list[Score]] = {}
+    for owner, score, is_sealed in zip(submission.owners, submission.scores, sealed, strict=False):
+        if is_sealed:
+            scores.setdefault(owner, []).append(score)
+    return {owner: sealed_rejection("push", of_item, sealed_us) for owner, of_item in scores.items()}
+
+
+def _outcomes(
+    submission: _Submission, refused: Mapping[int, Rejection], duplicate: Iterator[bool], revision: int
+) -> list[Outcome]:
     """One outcome for each row: accepted when at least one of its tickers is new, as file ingest counts.
 
     `duplicate` tells of the scores of this submission, and then of the next one's.
     """
     accepted = {owner for owner, known in zip(submission.owners, duplicate, strict=False) if not known}
+    rows = [refused.get(index, row) for index, row in enumerate(submission.rows)]
     return [
         Outcome("rejected", None, row.reason, row.message, revision)
         if isinstance(row, Rejection)
         else Outcome("accepted" if index in accepted else "duplicate", row.id, revision=revision)
-        for index, row in enumerate(submission.rows)
+        for index, row in enumerate(rows)
     ]

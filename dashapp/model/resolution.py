@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dashapp.errors import UnknownResolution
-from dashapp.model.time import US_PER_SECOND, EpochUs, to_datetime
+from dashapp.model.time import US_PER_SECOND, EpochUs, from_datetime, to_datetime
 
 PeriodKind = Literal["day", "month", "year"]
 
@@ -93,6 +93,14 @@ def is_partial(start_us: int, resolution: Resolution, now_us: int) -> bool:
 def period_of(start_us: int, resolution: Resolution) -> str:
     """The partition of the buckets table that holds this bucket: YYYY-MM-DD, YYYY-MM or YYYY, in UTC."""
     return to_datetime(start_us).date().isoformat()[: _PERIOD_FORMAT[resolution.period_kind]]
+
+
+def period_start_us(moment_us: int, resolution: Resolution) -> EpochUs:
+    """The start of the period, as of `period_of`, that holds this moment."""
+    day = to_datetime(moment_us).replace(hour=0, minute=0, second=0, microsecond=0)
+    if resolution.period_kind == "day":
+        return from_datetime(day)
+    return from_datetime(day.replace(day=1) if resolution.period_kind == "month" else day.replace(month=1, day=1))
 
 
 def pick(span_us: int, width_px: int) -> Resolution:

@@ -8,24 +8,22 @@ run twice, beside itself, or killed in the middle changes nothing.
 from __future__ import annotations
 
 import itertools
-import logging
-import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from dashapp.errors import CommitConflict, StoreError, UsageError
-from dashapp.model.resolution import RESOLUTIONS
+from dashapp.errors import CommitConflict
+from dashapp.model.resolution import RESOLUTIONS, parse_resolution
+from dashapp.model.time import MIN_US
 from dashapp.store.buckets import Written
 from dashapp.store.duck import Duck
 from dashapp.store.fold import Delta, by_period, fold_dates, fold_few, joined
 from dashapp.store.locks import exclusive
+from dashapp.store.schema import BUCKET_ROW_SCHEMA
 from dashapp.store.store import Store
 from dashapp.store.tables import DataFile, NewFile
-
-log = logging.getLogger(__name__)
 
 _ATTEMPTS = 5
 # More threads than two gain nothing on two cores, and each holds some dates in memory.
@@ -50,7 +48,8 @@ class RollupResult:
 
 
 def rollup(store: Store, *, full: bool = False) -> RollupResult:
-    """Bring the buckets up to the scores; `full` builds all of them anew from the scores.
+    """Bring the buckets up to the scores; `full` builds all of them anew from the scores, but for those whose scores
+    were dropped, which stay as they are.
 
     A second rollup on the same machine waits for the first and then finds nothing to do. Raises CommitConflict when
     others, on other machines, kept committing first.
@@ -67,45 +66,44 @@ def rollup(store: Store, *, full: bool = False) -> RollupResult:
     raise conflict
 
 
-def rollup_every(store: Store, seconds: float, stop: threading.Event, report: Callable[[RollupResult], None]) -> None:
-    """Roll up, wait, and again until `stop` is set.
-
-    A rollup that fails is logged: a disk that is full now need not be so at the next turn. Raises UsageError for a
-    pause that is none, or longer than can be waited.
-    """
-    if not 0 < seconds <= threading.TIMEOUT_MAX:
-        raise UsageError(f"The pause between rollups is {seconds:g} s; it must be longer than 0 and finite.")
-    while not stop.is_set():
-        try:
-            report(rollup(store))
-        except StoreError as error:
-            log.error("The rollup failed and is tried again in %g s: %s", seconds, error)
-        stop.wait(seconds)
-
-
 def _rollup_once(store: Store, *, full: bool) -> int:
     head = store.scores.table.refresh()
     store.buckets.table.refresh()
+    sealed_us = store.scores.sealed_us
+    if full and sealed_us > MIN_US:
+        # Scores that were added to a sealed period are counted like any others, and not counted again.
+        _count(store, _Job(store, store.buckets.seen, merge=True), head, store.scores.files_after(store.buckets.seen))
+        sealed = {file.relative for file in store.scores.expired(sealed_us)}
+        files = tuple(file for file in store.scores.table.files() if file.relative not in sealed)
+        return _count(store, _Job(store, 0, merge=False, sealed_us=sealed_us), head, files)
     after = 0 if full else store.buckets.seen
-    files = store.scores.files_after(after)
-    replaced: list[DataFile] = list(store.buckets.table.files()) if full else []
+    return _count(store, _Job(store, after, merge=not full), head, store.scores.files_after(after))
+
+
+def _count(store: Store, job: _Job, head: int, files: Sequence[DataFile]) -> int:
+    """Count the scores of files in one commit; returns how many buckets that made or changed."""
+    stored = store.buckets.table.files()
+    replaced = [] if job.merge else [file for file in stored if file.bounds["start_us"][1] >= job.sealed_us]
     if not files and not replaced:
         return 0
-    job = _Job(store, after, merge=not full)
     written = list(job.few(files) if sum(file.rows for file in files) <= _FEW_SCORES else job.many(files))
+    if not job.merge:
+        written += job.carried(replaced, written)
     adds = [action for each in written for action in each.actions]
-    replaced += [file for each in written for file in each.replaced]
-    store.buckets.commit(adds, replaced, seen=head)
+    dropped = {file.relative: file for file in (*replaced, *(file for each in written for file in each.replaced))}
+    store.buckets.commit(adds, list(dropped.values()), seen=head, sealed_us=store.scores.sealed_us)
     return sum(each.buckets for each in written)
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """Scores accepted after a version, on their way into files of buckets."""
+    """Scores accepted after a version, on their way into files of buckets: merged with those that are stored, or in the
+    place of all that start at `sealed_us` or later."""
 
     store: Store
     after: int
     merge: bool
+    sealed_us: int = MIN_US
 
     def few(self, files: Sequence[DataFile]) -> Iterator[Written]:
         """All at once."""
@@ -136,6 +134,24 @@ class _Job:
             pool.shutdown(cancel_futures=True)
             duck.close()
 
+    def carried(self, replaced: Sequence[DataFile], written: Sequence[Written]) -> list[Written]:
+        """The sealed buckets of partitions that are replaced and got no new ones."""
+        done = {(each["resolution"], each["period"]) for one in written for each in _partitions(one)}
+        begun = {
+            (file.partition["resolution"], file.partition["period"])
+            for file in replaced
+            if file.bounds["start_us"][0] < self.sealed_us
+        }
+        return [
+            self.store.buckets.write(
+                parse_resolution(resolution),
+                [NewFile({"resolution": resolution, "period": period}, BUCKET_ROW_SCHEMA.empty_table())],
+                merge=False,
+                sealed_us=self.sealed_us,
+            )
+            for resolution, period in sorted(begun - done)
+        ]
+
     def _parts(self, pool: ThreadPoolExecutor, duck: Duck, files: Sequence[DataFile]) -> Iterator[_Part]:
         """All parts in order, never more than _AHEAD of them at work or waiting to be taken."""
         ahead: deque[Future[_Part]] = deque()
@@ -162,9 +178,13 @@ class _Job:
 
     def _write(self, delta: Delta) -> list[Written]:
         return [
-            self.store.buckets.write(delta.resolution, portion, merge=self.merge)
+            self.store.buckets.write(delta.resolution, portion, merge=self.merge, sealed_us=self.sealed_us)
             for portion in _portions(by_period(delta))
         ]
+
+
+def _partitions(written: Written) -> list[Mapping[str, str | None]]:
+    return [action.partition_values for action in written.actions]
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,6 +175,8 @@ class Live:
             return True
         changes = []
         for key, place in added.places.items():
+            if not self._follower.keeps(key):
+                continue
             bucket = read.get(key)
             if bucket is None:
                 held = self._held.get(key)

@@ -2,13 +2,14 @@
 
 The other way is this file: NumPy over sorted scores, each resolution straight from the scores. It shares no code with
 the fold it judges (DuckDB's GROUP BY, coarser from finer, merged into what was stored). Work goes month by month; no
-bucket spans two.
+bucket spans two. What retention has sealed or dropped has no scores to compare with, and is left out.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -18,14 +19,13 @@ from numpy.typing import NDArray
 
 from dashapp.model.resolution import RESOLUTIONS, Resolution, parse_resolution
 from dashapp.model.score import LABEL_THRESHOLD_E6
-from dashapp.model.time import MAX_US, US_PER_DAY, EpochUs, from_datetime, to_datetime, to_iso
+from dashapp.model.time import MAX_US, US_PER_DAY, EpochUs, date_of, from_datetime, to_datetime, to_iso
 from dashapp.model.variant import LEAST_RELEVANCE, REPRINT_US, VARIANTS, Variant
 from dashapp.store.reader import SOURCE_SEPARATOR, Reader, View
 from dashapp.store.variants import complete_from
 
 Columns = dict[str, NDArray[Any]]
 
-# How many differing buckets a report describes in full.
 WORST = 10
 
 _VARIANTS_AT = parse_resolution("1h")
@@ -41,32 +41,47 @@ SUMSQ_PARTS = ("sumsq_high", "sumsq_low")
 @dataclass(slots=True)
 class Verification:
     """`checked`: buckets that exist on either side, `checked_variants` those of variants; `differ`: those of both that
-    are not the same; `worst`: some of them, in words."""
+    are not the same; `worst`: some of them, in words. `sealed`: buckets that are all that is left of their scores, and
+    so were not checked."""
 
     checked: int = 0
     checked_variants: int = 0
     differ: int = 0
+    sealed: int = 0
     worst: list[str] = field(default_factory=list)
 
 
-def verify(reader: Reader, *, progress: Callable[[str], None] = lambda month: None) -> Verification:
+def verify(
+    reader: Reader,
+    *,
+    spans: Callable[[View], Iterable[tuple[EpochUs, EpochUs]]] | None = None,
+    progress: Callable[[str], None] = lambda date: None,
+) -> Verification:
     """Recompute and compare all buckets of all resolutions, and those of 1h of all variants; about a million scores a
     second and core.
 
-    Variants differ in which scores they count, and share the rest, so one resolution tells. `progress` is told each
-    month (YYYY-MM) before it is checked.
+    Variants differ in which scores they count, and share the rest, so one resolution tells. `spans` chooses stretches
+    of whole days to check, by default all months with anything in them. `progress` is told of each (YYYY-MM-DD) before
+    it is checked.
     """
     view = reader.view()
     result, of_variants = Verification(), Verification()
-    for start_us, end_us in _months(view):
-        progress(to_iso(start_us)[:7])
+    result.sealed = reader.sealed_buckets(view)
+    for start_us, end_us in (spans or months)(view):
+        start_us = EpochUs(max(start_us, view.sealed_us))
+        if start_us >= end_us:
+            continue
+        progress(date_of(start_us))
         names = _Names()
         # With the day before, since what was told then is a reprint now.
         known = _sorted_scores(reader.scores(view, start_us - REPRINT_US, end_us), names)
         scores = _taken(known, known["published_us"] >= start_us)
         for resolution in RESOLUTIONS:
             shown = _shown_buckets(reader.audit(view, resolution, start_us, end_us), names)
-            _compare(_recomputed(scores, resolution, names), shown, resolution.name, names, result)
+            expected = _recomputed(scores, resolution, names)
+            is_kept = expected["start_us"] >= view.kept_from_us[resolution.name]
+            expected = {name: values[is_kept] for name, values in expected.items()}
+            _compare(expected, shown, resolution.name, names, result)
         for variant in VARIANTS[1:]:
             from_us = max(start_us, complete_from(view, variant) or start_us)
             counts = _counts(known, variant) & (known["published_us"] >= from_us)
@@ -100,6 +115,17 @@ def _counts(scores: Columns, variant: Variant) -> NDArray[np.bool_]:
     return counts
 
 
+def sample(days: int, chance: random.Random) -> Callable[[View], list[tuple[EpochUs, EpochUs]]]:
+    """Spans for `verify`: so many of the days that have scores, at random, and the newest one."""
+
+    def choose(view: View) -> list[tuple[EpochUs, EpochUs]]:
+        dates = sorted({file.bounds["published_us"][0] // US_PER_DAY for file in view.score_files})
+        chosen = {*dates[-1:], *chance.sample(dates, min(days, len(dates)))}
+        return [(EpochUs(day * US_PER_DAY), EpochUs((day + 1) * US_PER_DAY)) for day in sorted(chosen)]
+
+    return choose
+
+
 class _Names:
     """Texts as numbers: each ticker, scorer and source once."""
 
@@ -123,7 +149,7 @@ class _Names:
         return self.number[text]
 
 
-def _months(view: View) -> Iterator[tuple[EpochUs, EpochUs]]:
+def months(view: View) -> Iterator[tuple[EpochUs, EpochUs]]:
     """The months that any score or bucket falls in, ascending."""
     days: set[int] = set()
     for file, bound in (

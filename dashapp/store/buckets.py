@@ -2,17 +2,25 @@
 
 Each commit replaces the partitions it touched, of all resolutions at once, and records up to which version of the
 scores table the buckets count (`seen`). A row is one `dashapp.model.bucket.Bucket`.
+
+Buckets that start before the seal of the scores table are all that is left of their scores: no commit may take from
+them. Retention drops the oldest periods of a resolution; before what was dropped it has no buckets any more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import json
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake.transaction import AddAction
 
-from dashapp.model.resolution import Resolution, period_of
+from dashapp.errors import SealedBucketsLost
+from dashapp.model.resolution import RESOLUTIONS, Resolution, period_of
+from dashapp.model.time import MIN_US
 from dashapp.store.durable import read_parquet
 from dashapp.store.merge import merge_partition
 from dashapp.store.schema import BUCKET_ROW_SCHEMA, BUCKET_TABLE_SCHEMA
@@ -20,6 +28,10 @@ from dashapp.store.storage import Storage
 from dashapp.store.tables import DataFile, NewFile, Table, paths
 
 _ROLLUP = "rollup"
+# Recorded with the commits that drop periods, by resolution: the start of the first bucket that is kept.
+_KEPT_FROM = "kept-from {}"
+
+_SEALED_SCHEMA = pa.schema([BUCKET_ROW_SCHEMA.field(name) for name in ("start_us", "count")])
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,29 +76,102 @@ class BucketsTable:
             if file.partition["resolution"] == resolution.name and file.partition["period"] in periods
         )
 
-    def write(self, resolution: Resolution, new: Sequence[NewFile], *, merge: bool) -> Written:
-        """Write new buckets as files of their partitions, merged with what is stored there unless `merge` is False.
+    def kept_from_us(self) -> dict[str, int]:
+        """By resolution the start of the first bucket that retention has kept; MIN_US where nothing was dropped."""
+        found = {each.name: self.table.transaction_version(_KEPT_FROM.format(each.name)) for each in RESOLUTIONS}
+        return {name: MIN_US if start_us is None else start_us for name, start_us in found.items()}
 
-        Nothing is seen of them before `commit`. Safe for use by several threads, for different partitions.
+    def write(self, resolution: Resolution, new: Sequence[NewFile], *, merge: bool, sealed_us: int = MIN_US) -> Written:
+        """Write new buckets as files of their partitions, merged with what is stored there.
+
+        Unless `merge`, that is with what is sealed: stored buckets that start at `sealed_us` or later are forgotten.
+        New buckets of periods that retention has dropped are left out. Nothing is seen of them before `commit`. Safe
+        for use by several threads, for different partitions.
         """
+        kept_from = period_of(self.kept_from_us()[resolution.name], resolution)
         replaced: list[DataFile] = []
         files = []
         for file in new:
-            old = self.files_of(resolution, {file.partition["period"]}) if merge else ()
+            if file.partition["period"] < kept_from:
+                continue
+            old = self.files_of(resolution, {file.partition["period"]})
+            if not merge:
+                old = tuple(each for each in old if each.bounds["start_us"][0] < sealed_us)
             rows = file.rows
             if old:
                 stored = pa.concat_tables([read_parquet(path, BUCKET_ROW_SCHEMA) for path in paths(old)])
+                if not merge:
+                    stored = stored.filter(pc.field("start_us") < sealed_us)
                 rows = merge_partition(stored, rows, resolution)
                 replaced += old
             files.append(NewFile(file.partition, rows))
         return Written(self.table.write(files), replaced, sum(file.rows.num_rows for file in new))
 
-    def commit(self, written: Sequence[AddAction], replaced: Sequence[DataFile], *, seen: int) -> int:
+    def commit(
+        self, written: Sequence[AddAction], replaced: Sequence[DataFile], *, seen: int, sealed_us: int = MIN_US
+    ) -> int:
         """Put written files in the place of others, in one commit; returns the version of the buckets table.
 
-        Raises CommitConflict when another rollup committed first; nothing is changed then.
+        Raises SealedBucketsLost when buckets that start before `sealed_us` would hold less than before, and
+        CommitConflict when another rollup committed first; nothing is changed then.
         """
-        return self.table.commit(written, replaced, metadata={"scores_version": seen}, transaction=(_ROLLUP, seen))
+        self._require_sealed(written, replaced, sealed_us)
+        return self.table.commit(written, replaced, metadata={"scores_version": seen}, transactions={_ROLLUP: seen})
+
+    def drop(self, kept_from_us: Mapping[Resolution, int]) -> list[DataFile]:
+        """Drop the periods before these moments, each the start of a period, in one commit; returns their files.
+
+        Raises CommitConflict, StoreNotWritable.
+        """
+        files: list[DataFile] = []
+        moved: dict[str, int] = {}
+        for resolution, start_us in kept_from_us.items():
+            kept_from = period_of(start_us, resolution)
+            expired = [
+                file
+                for file in self.table.files()
+                if file.partition["resolution"] == resolution.name and file.partition["period"] < kept_from
+            ]
+            if expired:
+                moved[_KEPT_FROM.format(resolution.name)] = start_us
+                files += expired
+        if files:
+            self.table.commit([], files, metadata={"dropped": len(files)}, transactions=moved)
+        return files
+
+    def _require_sealed(self, written: Sequence[AddAction], replaced: Sequence[DataFile], sealed_us: int) -> None:
+        """Raise SealedBucketsLost when files hold less before a moment than those they replace."""
+        lost = self._sealed(
+            ((file.partition, file.relative) for file in replaced if file.bounds["start_us"][0] < sealed_us), sealed_us
+        )
+        if not lost:
+            return
+        begins = ((json.loads(action.stats)["minValues"]["start_us"], action) for action in written)
+        lost.subtract(
+            self._sealed(
+                ((action.partition_values, action.path) for start_us, action in begins if start_us < sealed_us),
+                sealed_us,
+            )
+        )
+        for (resolution, period, what), number in lost.items():
+            if number > 0:
+                raise SealedBucketsLost(
+                    f"The {resolution} buckets of {period} would have {number:,} {what} less than is stored, and the "
+                    "scores to make them from were dropped. Nothing was changed."
+                )
+
+    def _sealed(
+        self, files: Iterable[tuple[Mapping[str, str | None], str]], sealed_us: int
+    ) -> Counter[tuple[str, str, str]]:
+        """How many buckets and scores files, given with their partitions, hold before a moment."""
+        found: Counter[tuple[str, str, str]] = Counter()
+        for partition, name in files:
+            (path,) = self.table.storage.local([name])
+            sealed = read_parquet(path, _SEALED_SCHEMA).filter(pc.field("start_us") < sealed_us)
+            key = str(partition["resolution"]), str(partition["period"])
+            found[*key, "buckets"] += sealed.num_rows
+            found[*key, "scores"] += pc.sum(sealed.column("count")).as_py() or 0
+        return found
 
 
 def partition_of(start_us: int, resolution: Resolution) -> dict[str, str]:

@@ -6,6 +6,7 @@ and refresh of the table pays for the files it has to name.
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ FEWEST_FILES = 8
 # A file of more rows than this is not small; and so many are put together at once, which bounds memory (about 0.5 kB
 # each).
 MOST_ROWS = 1_000_000
+MUCH_LARGER = 4
 _COMMIT_ATTEMPTS = 20
 
 _SCORE_SCHEMA = SCORE_TABLE_SCHEMA.remove(SCORE_TABLE_SCHEMA.get_field_index("date"))
@@ -61,9 +63,8 @@ def _groups(files: Sequence[DataFile]) -> Iterator[tuple[str, list[DataFile]]]:
         if file.rows < MOST_ROWS:
             by_date[file.partition["date"]].append(file)
     for date, small in sorted(by_date.items()):
-        small.sort(key=lambda file: file.bounds["position"][0])
         group: list[DataFile] = []
-        for file in small:
+        for file in _worthwhile(small):
             if group and sum(each.rows for each in group) + file.rows > MOST_ROWS:
                 if len(group) >= FEWEST_FILES:
                     yield date, group
@@ -71,6 +72,20 @@ def _groups(files: Sequence[DataFile]) -> Iterator[tuple[str, list[DataFile]]]:
             group.append(file)
         if len(group) >= FEWEST_FILES:
             yield date, group
+
+
+def _worthwhile(files: Sequence[DataFile]) -> list[DataFile]:
+    """The files without those that are much larger than all smaller ones together; by size.
+
+    So a day's rows are rewritten a few times as it grows, not each time anything is put together, and the files that
+    are left alone are few: each is MUCH_LARGER times what comes before it.
+    """
+    ordered = sorted(files, key=lambda file: (file.rows, file.bounds["position"]))
+    rows = list(itertools.accumulate((file.rows for file in ordered), initial=0))
+    for count, file in enumerate(ordered):
+        if count >= FEWEST_FILES and file.rows > MUCH_LARGER * rows[count]:
+            return ordered[:count]
+    return ordered
 
 
 def _replace(store: Store, date: str, files: Sequence[DataFile]) -> None:

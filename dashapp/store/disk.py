@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -47,7 +48,8 @@ class Disk:
     def mend(self) -> bool:
         """Remove checkpoints that cannot be read, and the hint that names one; returns whether any was removed.
 
-        A power cut can tear them. Nothing is lost with them: every log entry is kept, and they only repeat those.
+        A power cut can tear them. Nothing is lost with them: a checkpoint that repeats entries which were cleaned away
+        was flushed and read before.
         """
         torn = [path for path in (self._root / LOG).glob("*.checkpoint.parquet") if not durable.is_parquet(path)]
         torn += [path for path in [self._root / LAST_CHECKPOINT] if path.exists()]
@@ -61,6 +63,10 @@ class Disk:
     def has_entry(self, version: int) -> bool:
         """Whether the log has the entry of a version; 10 µs."""
         return self.has(entry_name(version))
+
+    def is_gone(self, version: int) -> bool:
+        """Whether the log's entry of a version is not there any more; 10 µs."""
+        return not self.has(entry_name(version))
 
     def entry(self, version: int) -> bytes | None:
         """The log's entry of a version; 0.1 ms."""
@@ -138,9 +144,16 @@ class Disk:
 
     def data_files(self) -> Iterator[Found]:
         """Every Parquet file outside the log."""
+        return self._found(path for path in self._root.rglob("*.parquet") if self._root / LOG not in path.parents)
+
+    def log_files(self) -> Iterator[Found]:
+        """Every file of the log."""
+        return self._found((self._root / LOG).iterdir())
+
+    def _found(self, paths: Iterator[Path]) -> Iterator[Found]:
         try:
-            for path in self._root.rglob("*.parquet"):
-                if self._root / LOG not in path.parents:
+            for path in paths:
+                with contextlib.suppress(FileNotFoundError):  # a checkpoint that is just being put in its place
                     status = path.stat()
                     yield Found(str(path.relative_to(self._root)), status.st_size, status.st_mtime)
         except OSError as error:

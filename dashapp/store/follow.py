@@ -20,7 +20,7 @@ from dashapp.model.bucket import Bucket, BucketKey, merge_all
 from dashapp.model.change import Key, Place
 from dashapp.model.resolution import RESOLUTIONS, Resolution, floor_us
 from dashapp.model.score import MAX_COMMIT_ROWS, POSITION_BITS, Score, position_of
-from dashapp.model.time import MAX_US
+from dashapp.model.time import MAX_US, MIN_US
 from dashapp.store.duck import FOLD_COLUMNS, ORD, bucket_start, fold_sql
 from dashapp.store.durable import read_parquet
 from dashapp.store.merge import fold_rows
@@ -91,14 +91,17 @@ class Follower:
         self._store = store
         self._reader = reader
         self._timeout_ms = timeout_ms
+        self._kept_from_us: dict[int, int] = {}  # by seconds of the resolution, as of the last view
 
     def view(self) -> View:
         """The view of now, the same that readers get."""
-        return self._reader.view()
+        view = self._reader.view()
+        self._kept_from_us = {each.seconds: view.kept_from_us[each.name] for each in RESOLUTIONS}
+        return view
 
     def commits(self, after: int, up_to: int | None, *, most_rows: int) -> list[Commit] | None:
         """The commits after a version, ascending, all there are or those up to a version; None when they bring more
-        than `most_rows`, or lie so far back that upkeep has deleted their files.
+        than `most_rows`, or lie so far back that upkeep has deleted their files or their entries.
 
         A few microseconds when there are none, about 2 ms for each. Raises StoreDamaged.
         """
@@ -108,6 +111,8 @@ class Follower:
         while up_to is None or version <= up_to:
             files = self._store.scores.table.added(version)
             if files is None:
+                if self._store.scores.table.is_cleaned(version - 1):
+                    return None
                 break
             # Files of older rows only are such that compaction has put together.
             files = [file for file in files if file.bounds["position"][1] >= position_of(version, 0)]
@@ -140,7 +145,11 @@ class Follower:
             return None
         params = {**_params(watch), "version": after.version, "nth": after.nth, "limit": most + 1}
         found = _tuples(self._query(_CHANGED_SQL, params, rows=rows))
-        return None if len(found) > most else {row[:4]: Place(*row[4:]) for row in found}
+        return None if len(found) > most else {row[:4]: Place(*row[4:]) for row in found if self.keeps(row[:4])}
+
+    def keeps(self, key: Key) -> bool:
+        """Whether the bucket of this key is of a period that is kept at its resolution."""
+        return key[3] >= self._kept_from_us.get(key[0], MIN_US)
 
     def last_nth(self, view: View) -> int:
         """The number of the last change at the view's revision; 0 when it brought no scores."""
@@ -235,6 +244,8 @@ class Follower:
     def _accepted_since(self, view: View, version: int, most_rows: int) -> pa.Table | None:
         """The scores accepted at a version and after it, up to the view's; None when they are more than `most_rows`."""
         first = position_of(version, 0)
+        if view.dropped_position >= first:
+            return None  # some of them were dropped since
         columns = "ticker, scorer, published_us, position"
         if view.tail_rows is not None and version > view.seen:
             rows = view.tail_rows.select(columns.split(", ")).filter(pc.field("position") >= first)

@@ -18,13 +18,31 @@ def exclusive(path: Path) -> Iterator[None]:
     It spares writers of one machine the work of losing a race. What makes commits correct is not this lock but the
     version each commit insists on, which holds between machines too.
     """
+    with _opened(path) as descriptor:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def attempt(path: Path) -> Iterator[bool]:
+    """Hold the lock file alone if nobody else does; yields whether it is held."""
+    with _opened(path) as descriptor:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_held = True
+        except BlockingIOError:
+            is_held = False
+        yield is_held
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise StoreNotWritable(f"{path} cannot be opened for writing: {error.strerror}.") from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import threading
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -33,6 +34,8 @@ _REQUESTS = 8
 # A request that is not answered is asked again, all in all for so long. The defaults wait for three minutes.
 _RETRIES = 4
 _RETRY_S, _CONNECT_S, _REQUEST_S = 20, 5, 60
+# How often to look whether the log was cleaned away from under this process: entries are kept for ten minutes at least.
+_LOOKED_EVERY_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,7 @@ class Objects:
         self._client = _client(self.url, address)
         self._digest = hashlib.blake2b(f"{address.endpoint} {self.url}".encode(), digest_size=8).hexdigest()
         self._watermark = Watermark(watermarks / f"{self._digest}.version", every_s=poll_s)
+        self._looked_s = time.monotonic()
         self._lock = threading.Lock()
         self._fetching: dict[str, Future[str]] = {}
         self._pool = ThreadPoolExecutor(_REQUESTS, thread_name_prefix="objects")
@@ -123,6 +127,14 @@ class Objects:
         else:
             self._watermark.is_not_there()
         return found
+
+    def is_gone(self, version: int) -> bool:
+        """Whether the log's entry of a version is not there any more; a request a minute."""
+        now_s = time.monotonic()
+        if now_s - self._looked_s < _LOOKED_EVERY_S:
+            return False
+        self._looked_s = now_s
+        return not self._exists(entry_name(version))
 
     def entry(self, version: int) -> bytes | None:
         """The log's entry of a version, None while there is none as far as this machine has asked."""
@@ -187,12 +199,21 @@ class Objects:
 
     def data_files(self) -> Iterator[Found]:
         """Every Parquet object outside the log."""
+        return (
+            found
+            for found in self._listed(None)
+            if found.name.endswith(".parquet") and not found.name.startswith(f"{LOG}/")
+        )
+
+    def log_files(self) -> Iterator[Found]:
+        """Every object of the log."""
+        return self._listed(f"{LOG}/")
+
+    def _listed(self, prefix: str | None) -> Iterator[Found]:
         with self._asking(StoreUnreachable, "cannot be listed"):
-            for page in self._client.list():
+            for page in self._client.list(prefix):
                 for each in page:
-                    name = each["path"]
-                    if name.endswith(".parquet") and not name.startswith(f"{LOG}/"):
-                        yield Found(name, each["size"], each["last_modified"].timestamp())
+                    yield Found(each["path"], each["size"], each["last_modified"].timestamp())
 
     def _fetch(self, name: str) -> str:
         try:

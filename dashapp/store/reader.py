@@ -56,7 +56,11 @@ _PUBLIC_COLUMNS = (*_TEXTS, "start_us", "sum_e6", *_MILLIONTHS.values(), *_SAME,
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The two tables at one moment. `tail_rows` is None when the tail is to be read from `tail_files`."""
+    """The two tables at one moment. `tail_rows` is None when the tail is to be read from `tail_files`.
+
+    Scores published before `sealed_us` were dropped, up to the highest position `dropped_position`, and their buckets
+    kept; at each resolution buckets before `kept_from_us` were dropped.
+    """
 
     revision: int
     seen: int
@@ -66,6 +70,9 @@ class View:
     tail_files: tuple[DataFile, ...]
     tail_rows: pa.Table | None
     tail_tickers: frozenset[str] | None
+    sealed_us: int
+    dropped_position: int
+    kept_from_us: Mapping[str, int]  # by resolution
 
 
 class Reader:
@@ -86,6 +93,10 @@ class Reader:
             # Buckets before scores: what the buckets count is then never ahead of the scores at hand.
             buckets_version = self._store.buckets.table.refresh()
             revision = self._store.scores.table.refresh(known=self._store.buckets.seen)
+            # Scores that retention dropped since are in newer buckets: it drops none before they are.
+            while self._store.scores.dropped_position >= position_of(self._store.buckets.seen + 1, 0):
+                buckets_version = self._store.buckets.table.refresh()
+                revision = self._store.scores.table.refresh(known=self._store.buckets.seen)
             held = self._view
             if held is None or held.revision != revision or held.buckets_version != buckets_version:
                 self._view = held = self._take_view(revision, buckets_version, held)
@@ -145,6 +156,18 @@ class Reader:
         asked = _Asked(FINEST, start_us, end_us, None, None)
         return self._queried(files_between(view, start_us, end_us), asked, (*FOLD_COLUMNS, *MARKS))
 
+    def sealed_buckets(self, view: View) -> int:
+        """How many buckets are all that is left of their scores."""
+        files = [file for files in view.bucket_files.values() for file in files]
+        begun = [file for file in files if file.bounds["start_us"][0] < view.sealed_us]
+        mixed = paths([file for file in begun if file.bounds["start_us"][1] >= view.sealed_us])
+        whole = sum(file.rows for file in begun if file.bounds["start_us"][1] < view.sealed_us)
+        if not mixed:
+            return whole
+        sql = "SELECT count(*) AS count FROM read_parquet($files) WHERE start_us < $sealed_us"
+        counted = self.table(sql, {"files": mixed, "sealed_us": view.sealed_us})
+        return whole + int(counted.column("count")[0].as_py())
+
     def catalogue(self, view: View) -> Catalogue:
         """Every (ticker, scorer) with count, first and last published time, in microseconds; by ticker and scorer."""
         found = dict(self._stored_catalogue(view))
@@ -200,6 +223,9 @@ class Reader:
             tail_files,
             rows,
             tickers,
+            self._store.scores.sealed_us,
+            self._store.scores.dropped_position,
+            self._store.buckets.kept_from_us(),
         )
 
     def _load_tail(self, files: tuple[DataFile, ...], seen: int, held: View | None) -> pa.Table:
@@ -227,6 +253,7 @@ class Reader:
         """
         if not asked.variant.is_all:
             return self._folded(view, asked)
+        asked = replace(asked, start_us=max(asked.start_us, view.kept_from_us[asked.resolution.name]))
         new = self._tail_buckets(view, asked)
         files = [
             file

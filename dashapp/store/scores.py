@@ -2,11 +2,16 @@
 
 Its version is the clock of the system: every accepted batch makes the next one. Within a commit rows are ordered by
 ticker, scorer, published time and item id, and their positions rise in that order.
+
+Retention drops the oldest dates. What was published before the seal is then told by its buckets alone, so it takes
+nothing more unless it is reopened; hashes of the identities that were dropped are kept, in files of their own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+import uuid
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,10 +22,12 @@ from numpy.typing import NDArray
 
 from dashapp.errors import CommitConflict
 from dashapp.model.score import LABEL_THRESHOLD_E6, MAX_COMMIT_ROWS, POSITION_BITS, Score, position_of
-from dashapp.model.time import US_PER_DAY
+from dashapp.model.time import MIN_US, US_PER_DAY, date_of
 from dashapp.store.duck import Duck
+from dashapp.store.durable import read_parquet
 from dashapp.store.keys import KeyIndex, Keys, key_of
 from dashapp.store.locks import exclusive
+from dashapp.store.migrations import FORMAT, FORMAT_NAME
 from dashapp.store.schema import SCORE_INPUT_SCHEMA, SCORE_TABLE_SCHEMA
 from dashapp.store.storage import Storage
 from dashapp.store.tables import DataFile, NewFile, Table, paths
@@ -36,18 +43,44 @@ _COMMIT_ATTEMPTS = 20
 # Scores whose keys are read at once, by whoever finds no index: 100 million would take gigabytes.
 _CATCH_UP_ROWS = 4_000_000
 
+# Positions of this version still fit their column.
+LAST_VERSION = (1 << 42) - 1
+# Recorded with the commits that drop scores: the moment before which scores were dropped, the highest position among
+# those dropped, and the version of the newest such commit.
+_SEALED, _DROPPED, _DROPPED_AT = "sealed", "dropped", "dropped-at"
+# Where the hashes of dropped identities are kept, and of which version; not in `keys/`, which can be made from the
+# table and these.
+_DROPPED_KEYS = re.compile(r"_dropped/([0-9]{20})-[0-9a-f-]{36}\.parquet")
+# Scores hashed at once when they are dropped.
+_PORTION_ROWS = 5_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """What became of a batch: `duplicate[i]` tells whether row i was known already; version is None when all were."""
+    """What became of a batch: `duplicate[i]` tells whether row i was known already, `sealed[i]` whether it was refused
+    since its period is sealed; version is None when nothing was new."""
 
     version: int | None
     duplicate: NDArray[np.bool_]
+    sealed: NDArray[np.bool_]
+
+    @property
+    def fresh(self) -> NDArray[np.bool_]:
+        """Which rows are new and durable."""
+        return ~(self.duplicate | self.sealed)
 
     @property
     def accepted(self) -> int:
-        """Rows that are new and durable."""
-        return int(len(self.duplicate) - self.duplicate.sum())
+        """How many are."""
+        return int(self.fresh.sum())
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """How many scores and files were dropped."""
+
+    scores: int = 0
+    files: int = 0
 
 
 class ScoresTable:
@@ -64,6 +97,7 @@ class ScoresTable:
             bounded=["position", "published_us"],
             compression="zstd",  # texts, kept for ever
             create=create,
+            transactions={FORMAT_NAME: FORMAT},
         )
 
     @property
@@ -71,25 +105,56 @@ class ScoresTable:
         """The version of the snapshot held."""
         return self.table.version
 
-    def append(self, rows: pa.Table, *, accepted_us: int) -> Appended:
+    @property
+    def sealed_us(self) -> int:
+        """The start of the first date of which every score is here: those before are sealed; MIN_US at first."""
+        sealed_us = self.table.transaction_version(_SEALED)
+        return MIN_US if sealed_us is None else sealed_us
+
+    @property
+    def dropped_position(self) -> int:
+        """The highest position among the scores that were dropped; -1 when none were."""
+        position = self.table.transaction_version(_DROPPED)
+        return -1 if position is None else position
+
+    def append(self, rows: pa.Table, *, accepted_us: int, reopen: bool = False) -> Appended:
         """Store the rows that are new, durable on return; rows are of SCORE_INPUT_SCHEMA, at most MAX_COMMIT_ROWS.
 
-        Of rows with the same identity the first counts, in the batch as in the store. Raises StoreNotWritable, or
+        Of rows with the same identity the first counts, in the batch as in the store. Rows of a sealed period are
+        refused, unless it is to `reopen`: then they are added to what its buckets hold. Raises StoreNotWritable, or
         CommitConflict when other writers kept winning; nothing was stored then. About 10 ms and a flush to the disk.
         """
         if rows.num_rows > MAX_COMMIT_ROWS:
             raise ValueError(f"{rows.num_rows} rows in one commit; at most {MAX_COMMIT_ROWS} are allowed")
         rows = rows.cast(SCORE_INPUT_SCHEMA)
         if rows.num_rows == 0:
-            return Appended(None, np.zeros(0, dtype=np.bool_))
+            return Appended(None, np.zeros(0, dtype=np.bool_), np.zeros(0, dtype=np.bool_))
         keys = self._keys_of(rows)
         for _ in range(_COMMIT_ATTEMPTS):
             with exclusive(self._data_dir / "locks" / "scores.lock"):
                 try:
-                    return self._append_once(rows, keys, accepted_us)
+                    return self._append_once(rows, keys, accepted_us, reopen=reopen)
                 except CommitConflict as error:
                     conflict = error
         raise conflict
+
+    def drop(self, before_us: int, *, counted: int) -> Dropped | None:
+        """Drop the scores published before a moment, the start of a date, and seal their period, in one commit.
+
+        Every one of them must be in the buckets, which count up to the version `counted`: None when some are not, and
+        nothing is changed then. Raises StoreNotWritable, CommitConflict.
+        """
+        for _ in range(_COMMIT_ATTEMPTS):
+            with exclusive(self._data_dir / "locks" / "scores.lock"):
+                try:
+                    return self._drop_once(before_us, counted)
+                except CommitConflict as error:
+                    conflict = error
+        raise conflict
+
+    def expired(self, before_us: int) -> list[DataFile]:
+        """The files of the snapshot held that have the scores published before a moment, the start of a date."""
+        return [file for file in self.table.files() if file.partition["date"] < date_of(before_us)]
 
     def files_after(self, version: int) -> tuple[DataFile, ...]:
         """The files that hold rows accepted after this version (and, once compacted, older rows as well)."""
@@ -105,22 +170,58 @@ class ScoresTable:
             keys: Keys = cursor.table(_KEYS_SQL + "batch").column("key").to_numpy()
         return keys
 
-    def _append_once(self, rows: pa.Table, keys: Keys, accepted_us: int) -> Appended:
+    def _drop_once(self, before_us: int, counted: int) -> Dropped | None:
+        self.table.refresh()
+        files = self.expired(before_us)
+        if any(file.bounds["position"][1] >= position_of(counted + 1, 0) for file in files):
+            return None
+        if not files:
+            return Dropped()
+        version = self.table.version + 1
+        # A process that is killed before its commit leaves hashes of scores that are still stored, which harms nobody.
+        hashes = [
+            (f"_dropped/{version:020d}-{uuid.uuid4()}.parquet", pa.table({"key": np.sort(self._keys_in(portion))}))
+            for portion in _portions(files)
+        ]
+        self.table.storage.write(hashes, compression="zstd")
+        last = max(files, key=lambda file: file.partition["date"])
+        sealed_us = last.bounds["published_us"][0] // US_PER_DAY * US_PER_DAY + US_PER_DAY
+        scores = sum(file.rows for file in files)
+        self.table.commit(
+            [],
+            files,
+            metadata={"dropped": scores},
+            transactions={
+                _SEALED: max(self.sealed_us, sealed_us),
+                _DROPPED: max(self.dropped_position, *(file.bounds["position"][1] for file in files)),
+                _DROPPED_AT: version,
+            },
+        )
+        return Dropped(scores, len(files))
+
+    def _append_once(self, rows: pa.Table, keys: Keys, accepted_us: int, *, reopen: bool) -> Appended:
         self.table.refresh()
         index = self._caught_up_index()
         duplicate = _repeated(rows, keys)
         suspects = np.flatnonzero(index.contains(keys) & ~duplicate)
-        if len(suspects):
+        if self.dropped_position >= 0:
+            # What was dropped cannot be asked any more. That two identities have one hash of 64 bits is less likely,
+            # with a thousand million of them stored, than one in ten thousand millions for each row.
+            duplicate[suspects] = True
+        elif len(suspects):
             duplicate[suspects[self._stored(rows.take(pa.array(suspects)))]] = True
-        fresh = np.flatnonzero(~duplicate)
+        sealed = np.zeros(len(keys), dtype=np.bool_)
+        if not reopen:
+            sealed = (rows.column("published_us").to_numpy() < self.sealed_us) & ~duplicate
+        fresh = np.flatnonzero(~(duplicate | sealed))
         if len(fresh) == 0:
             self.table.flush()  # what is known already is as durable as what is new
-            return Appended(None, duplicate)
+            return Appended(None, duplicate, sealed)
         version = self.table.version + 1
         written = self.table.write(_partitioned(rows.take(pa.array(fresh)), version, accepted_us))
         self.table.commit(written, metadata={"accepted": len(fresh)})
         index.add(version, keys[fresh])
-        return Appended(version, duplicate)
+        return Appended(version, duplicate, sealed)
 
     def _caught_up_index(self) -> KeyIndex:
         if self._keys is None:
@@ -130,22 +231,10 @@ class ScoresTable:
             self._keys = self._keys.emptied()
         while self._keys.version < self.table.version:
             first, last, files = self._missed(self._keys.version)
-            missed = np.zeros(0, dtype=np.uint64)
-            if files:
-                with self._duck.cursor() as cursor:
-                    missed = (
-                        cursor.table(
-                            _KEYS_SQL + "read_parquet($files) WHERE position >= $first AND position < $stop",
-                            {
-                                "files": paths(files),
-                                "first": position_of(first, 0),
-                                "stop": position_of(last + 1, 0),
-                            },
-                        )
-                        .column("key")
-                        .to_numpy()
-                    )
-            self._keys.add(last, missed)
+            missed = [self._keys_in(files, first, last)]
+            if (self.table.transaction_version(_DROPPED_AT) or 0) >= first:
+                missed.append(self._dropped_keys(first, last))
+            self._keys.add(last, np.concatenate(missed))
         return self._keys
 
     def _missed(self, version: int) -> tuple[int, int, list[DataFile]]:
@@ -160,6 +249,24 @@ class ScoresTable:
                 break
         stop = position_of(last + 1, 0)
         return version + 1, last, [file for file in files if file.bounds["position"][0] < stop]
+
+    def _keys_in(self, files: Sequence[DataFile], first: int = 0, last: int = LAST_VERSION) -> Keys:
+        """The keys of the scores in files that were accepted at these versions."""
+        if not files:
+            return np.zeros(0, dtype=np.uint64)
+        sql = _KEYS_SQL + "read_parquet($files) WHERE position >= $first AND position < $stop"
+        params = {"files": paths(files), "first": position_of(first, 0), "stop": position_of(last + 1, 0)}
+        with self._duck.cursor() as cursor:
+            keys: Keys = cursor.table(sql, params).column("key").to_numpy()
+        return keys
+
+    def _dropped_keys(self, first: int, last: int) -> Keys:
+        """The keys of the scores that the commits of these versions dropped."""
+        found = [(file.name, _DROPPED_KEYS.fullmatch(file.name)) for file in self.table.storage.data_files()]
+        names = [name for name, match in found if match and first <= int(match[1]) <= last]
+        schema = pa.schema([pa.field("key", pa.uint64())])
+        tables = [read_parquet(path, schema) for path in self.table.storage.local(names)]
+        return pa.concat_tables(tables).column("key").to_numpy() if tables else np.zeros(0, dtype=np.uint64)
 
     def _stored(self, rows: pa.Table) -> NDArray[np.bool_]:
         """Which of the rows the table holds, by their full identity."""
@@ -199,6 +306,11 @@ def scores_to_arrow(scores: Sequence[Score]) -> pa.Table:
     )
 
 
+def scores_from_arrow(rows: pa.Table) -> list[Score]:
+    """Rows of SCORE_INPUT_SCHEMA as scores, in their order."""
+    return [Score(**row) for row in rows.select(SCORE_INPUT_SCHEMA.names).to_pylist()]
+
+
 def join_scores(tables: Sequence[pa.Table]) -> pa.Table:
     """The rows of several tables of SCORE_INPUT_SCHEMA, in order."""
     return pa.concat_tables(tables) if tables else SCORE_INPUT_SCHEMA.empty_table()
@@ -207,6 +319,17 @@ def join_scores(tables: Sequence[pa.Table]) -> pa.Table:
 def take_scores(scores: pa.Table, rows: NDArray[np.int64]) -> pa.Table:
     """These rows, in this order."""
     return scores.take(pa.array(rows))
+
+
+def _portions(files: Sequence[DataFile]) -> Iterator[list[DataFile]]:
+    """The files in groups of bounded size."""
+    portion: list[DataFile] = []
+    for file in files:
+        if portion and sum(each.rows for each in portion) + file.rows > _PORTION_ROWS:
+            yield portion
+            portion = []
+        portion.append(file)
+    yield portion
 
 
 def _repeated(rows: pa.Table, keys: Keys) -> NDArray[np.bool_]:

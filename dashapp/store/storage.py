@@ -59,6 +59,10 @@ class Storage(Protocol):
     def has_entry(self, version: int) -> bool:
         """Whether the log has the entry of a version, of which a place far away may know a moment later."""
 
+    def is_gone(self, version: int) -> bool:
+        """Whether the log's entry of a version that was there is not there any more, since the log was cleaned; a place
+        far away may notice a minute later."""
+
     def entry(self, version: int) -> bytes | None:
         """The log's entry of a version, None while `has_entry` would be False; raises StoreDamaged."""
 
@@ -91,6 +95,9 @@ class Storage(Protocol):
 
     def data_files(self) -> Iterator[Found]:
         """Every Parquet file outside the log; raises StoreNotWritable."""
+
+    def log_files(self) -> Iterator[Found]:
+        """Every file of the log; raises StoreNotWritable."""
 
 
 def cause(error: Exception) -> str:

@@ -11,17 +11,18 @@ from dashapp.store.buckets import BucketsTable
 from dashapp.store.disk import Disk
 from dashapp.store.duck import Duck
 from dashapp.store.filecache import FileCache
+from dashapp.store.migrations import bring_up_to_date
 from dashapp.store.objects import Objects, address_of
 from dashapp.store.scores import ScoresTable
 from dashapp.store.storage import Storage
 
-_SIMULATED = "SIMULATED"
+SIMULATED = "SIMULATED"
 
 
 class Store:
     """The open store of one thread of work; open another for another thread, they meet in the tables.
 
-    Raises StoreMissing where there is none and `create` is False.
+    Raises StoreMissing where there is none and `create` is False, StoreTooNew for one of a newer format.
     """
 
     def __init__(self, settings: Settings, *, create: bool = False) -> None:
@@ -36,11 +37,12 @@ class Store:
         self.scores = ScoresTable(storage("scores"), self.data_dir, self.duck, create=create)
         # Buckets are derived: where only the scores exist, a writer was killed between the two, and all is well.
         self.buckets = BucketsTable(storage("buckets"), create=True)
+        bring_up_to_date(self)
 
     @property
     def is_simulated(self) -> bool:
         """Whether the scores here come from the simulated feed of the demo."""
-        return self._root.has(_SIMULATED)
+        return self._root.has(SIMULATED)
 
     @property
     def is_empty(self) -> bool:
@@ -49,7 +51,7 @@ class Store:
 
     def mark_simulated(self) -> None:
         """Say for good that the scores here are simulated, so every page over them can say so."""
-        self._root.mark(_SIMULATED)
+        self._root.mark(SIMULATED)
 
     def close(self) -> None:
         """End the DuckDB session."""

@@ -22,6 +22,8 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from deltalake.transaction import AddAction, RemoveAction
 
 from dashapp.errors import CommitConflict, StoreDamaged, StoreMissing, StoreNotWritable, StoreUnreachable
+from dashapp.store import history
+from dashapp.store.history import KEPT_CHECKPOINT_EVERY
 from dashapp.store.storage import Storage, cause, checkpoint_name
 
 # Opening, refreshing and committing read every log entry since the last checkpoint, so this decides what a commit
@@ -29,9 +31,10 @@ from dashapp.store.storage import Storage, cause, checkpoint_name
 # with one every 10, the time of writing the checkpoints included.
 CHECKPOINT_EVERY = 10
 # A checkpoint names every file of the table, so keeping all of them would fill the disk. The newest are for those who
-# are opening the table right now; every hundredth is for whoever reads an old version.
+# are opening the table right now; every hundredth is for whoever reads an old version, and for cleaning the log.
 KEPT_CHECKPOINTS = 3
-KEPT_CHECKPOINT_EVERY = 100
+# When the table has moved on further than this, asking the library anew what was recorded costs less.
+_CARRIED_VERSIONS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,19 +83,23 @@ class Table:
         bounded: Sequence[str],
         compression: str,
         create: bool,
+        transactions: Mapping[str, int] | None = None,
     ) -> None:
+        """`transactions` are what a table that is made now records with its first version."""
         self.storage = storage
         self._partition_by = list(partition_by)
         self._bounded = tuple(bounded)
         self._compression = compression
         self._files: tuple[int, tuple[DataFile, ...]] | None = None
         self._flushed_version = -1  # up to which this process knows the log to be durable
+        self._numbers: tuple[int, dict[str, int | None]] = (-1, {})
+        self._removals = history.Removals(storage)
         try:
             self._delta = self._open()
         except TableNotFoundError:
             if not create:
                 raise StoreMissing(storage.missing) from None
-            self._delta = self._create(schema)
+            self._delta = self._create(schema, transactions or {})
             self.flush()
         except DeltaError as error:
             raise StoreDamaged(f"The table at {self.storage.name} cannot be opened: {cause(error)}") from error
@@ -111,16 +118,22 @@ class Table:
         return str(self._delta.metadata().id)
 
     def refresh(self, *, known: int = 0) -> int:
-        """Move on to the newest version and return it; 10 µs when nothing is new, else 1 to 5 ms.
+        """Move on to the newest version and return it; 20 µs when nothing is new, else 1 to 5 ms.
 
         On a store far away the newest may be learned of a moment late; `known` is a version that is there for certain.
         """
         if known > self.version:
             self.storage.learn(known)
-        if not self.storage.has_entry(self.version + 1):  # no entry is ever cleaned away, so the next one is the news
+        if self.storage.has_entry(self.version + 1):  # the next entry is the news
+            try:
+                self._delta.update_incremental()
+                return self.version
+            except (DeltaError, OSError):
+                pass  # an entry on the way may have been cleaned away this moment
+        elif not self.storage.is_gone(self.version):  # the newest entry is never cleaned away
             return self.version
         try:
-            self._delta.update_incremental()
+            self._delta = self._delta_table()
         except DeltaError as error:
             raise StoreDamaged(f"The log of {self.storage.name} cannot be read: {cause(error)}") from error
         except OSError as error:
@@ -128,8 +141,26 @@ class Table:
         return self.version
 
     def transaction_version(self, application: str) -> int | None:
-        """What an application last recorded with its commits, None before the first."""
-        return self._delta.transaction_version(application)
+        """What an application last recorded with its commits, None before the first; 0.1 ms for each new version."""
+        numbers = self._recorded()
+        if application not in numbers:
+            numbers[application] = self._delta.transaction_version(application)  # it reads the log: 0.7 ms
+        return numbers[application]
+
+    def _recorded(self) -> dict[str, int | None]:
+        """What is known to have been recorded up to the snapshot held: as before, and what entries since then say."""
+        version, (known, held) = self.version, self._numbers
+        numbers = dict(held) if version - _CARRIED_VERSIONS <= known <= version else {}
+        for number in range(known + 1, version + 1) if numbers else ():
+            entry = self.storage.entry(number)
+            if entry is None:
+                numbers = {}
+                break
+            actions = map(json.loads, entry.splitlines()) if b'"txn"' in entry else ()
+            numbers |= {each["txn"]["appId"]: each["txn"]["version"] for each in actions if "txn" in each}
+        if known != version:
+            self._numbers = (version, numbers)
+        return self._numbers[1]
 
     def files(self) -> tuple[DataFile, ...]:
         """The data files of the snapshot held."""
@@ -138,14 +169,19 @@ class Table:
         return self._files[1]
 
     def added(self, version: int) -> list[DataFile] | None:
-        """The data files that the commit of this version added, None while there is no such version; 0.1 ms.
+        """The data files that the commit of this version added, None where there is no such entry; 0.1 ms.
 
-        It is read from the log alone, so it needs no refresh, and any thread may ask.
+        It is read from the log alone, so it needs no refresh, and any thread may ask. An entry that is yet to come and
+        one that was cleaned away look the same: `is_cleaned` tells them apart.
         """
         entry = self.storage.entry(version)
         if entry is None:
             return None
         return [self._file_of(action["add"]) for action in map(json.loads, entry.splitlines()) if "add" in action]
+
+    def is_cleaned(self, version: int) -> bool:
+        """Whether the entry after this version is missing since it was cleaned away, not since it is yet to come."""
+        return self.storage.is_gone(version) and not self.storage.has_entry(version + 1)
 
     def write(self, new: Sequence[NewFile], *, is_news: bool = True) -> list[AddAction]:
         """Write data files, durable but not yet part of the table; raises StoreNotWritable.
@@ -168,10 +204,11 @@ class Table:
         *,
         is_news: bool = True,
         metadata: Mapping[str, Any] | None = None,
-        transaction: tuple[str, int] | None = None,
+        transactions: Mapping[str, int] | None = None,
     ) -> int:
         """Make written files part of the table in one step and return the new version, durable.
 
+        `transactions` are numbers that belong to what the table holds from then on, by who records them.
         Raises CommitConflict when the table has moved on since `refresh`; nothing is changed then.
         """
         self.flush()
@@ -195,7 +232,7 @@ class Table:
                 commit_properties=CommitProperties(
                     max_commit_retries=0,
                     custom_metadata={key: str(value) for key, value in (metadata or {}).items()},
-                    app_transactions=[Transaction(*transaction)] if transaction else None,
+                    app_transactions=_transactions(transactions or {}),
                 ),
                 # The log is the history that replay reads; upkeep decides when to clean it, not a commit.
                 post_commithook_properties=PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False),
@@ -221,21 +258,32 @@ class Table:
         return committed
 
     def vacuum(self, *, kept_s: float, now_s: float) -> Vacuumed:
-        """Delete data files that the newest version does not name and that were written more than `kept_s` ago.
+        """Delete data files that no version of the last `kept_s` named and that were written before that.
 
         They are what compaction and rollups replaced, and what killed processes left. Readers of older snapshots, and
         writers who have yet to commit, must be done within that time. (The Delta library's own vacuum adds two
         versions to the table, and the version is the clock of the system.) Raises StoreNotWritable.
         """
         self.refresh()
-        named = {file.relative for file in self.files()}
+        named = {file.relative for file in self.files()} | self._removals.since(self.version, now_s - kept_s)
         old = [
             found
             for found in self.storage.data_files()
-            if found.name not in named and now_s - found.modified_s > kept_s
+            # What begins with a line is not of the table but of those who keep it, as Delta has it.
+            if found.name not in named and now_s - found.modified_s > kept_s and not found.name.startswith("_")
         ]
         self.storage.delete([found.name for found in old])
         return Vacuumed(len(old), sum(found.size_bytes for found in old))
+
+    def clean_log(self, *, kept_s: float, now_s: float) -> int:
+        """Delete the log's entries that are older than `kept_s` and that a checkpoint repeats; returns how many.
+
+        Who followed the table further back than that is told to begin anew. Raises StoreDamaged when the checkpoint
+        does not say what the entries say, and StoreNotWritable.
+        """
+        self.refresh()
+        self.flush()
+        return history.clean(self.storage, before_s=now_s - kept_s)
 
     def flush(self) -> None:
         """Make the snapshot held durable, which it is unless its writer was killed before that; raises
@@ -256,7 +304,8 @@ class Table:
         self._flushed_version = version
 
     def _drop_old_checkpoint(self, version: int) -> None:
-        """Remove the checkpoint that a newer one, at `version`, has made one too many; the log says the same."""
+        """Remove the checkpoint that a newer one, at `version`, has made one too many: the log is cleaned up to those
+        that are kept."""
         old = version - KEPT_CHECKPOINTS * CHECKPOINT_EVERY
         if (old + 1) % KEPT_CHECKPOINT_EVERY:
             self.storage.delete([checkpoint_name(old)])
@@ -278,7 +327,7 @@ class Table:
         options = self.storage.options
         return None if options is None else dict(options)
 
-    def _create(self, schema: pa.Schema) -> DeltaTable:
+    def _create(self, schema: pa.Schema, transactions: Mapping[str, int]) -> DeltaTable:
         self.storage.prepare()
         try:
             return DeltaTable.create(
@@ -287,6 +336,7 @@ class Table:
                 mode="ignore",  # another process may be creating it at this moment
                 partition_by=self._partition_by,
                 storage_options=self._options(),
+                commit_properties=CommitProperties(app_transactions=_transactions(transactions)),
                 configuration={
                     "delta.checkpointInterval": str(CHECKPOINT_EVERY),
                     "delta.logRetentionDuration": "interval 36500 days",
@@ -350,3 +400,7 @@ class Table:
 def paths(files: Sequence[DataFile]) -> list[str]:
     """Where to read files of one table on this machine's disk, in order."""
     return files[0].storage.local([file.relative for file in files]) if files else []
+
+
+def _transactions(numbers: Mapping[str, int]) -> list[Transaction]:
+    return [Transaction(name, number) for name, number in numbers.items()]

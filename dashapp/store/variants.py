@@ -91,7 +91,8 @@ def complete_from(view: View, variant: Variant) -> EpochUs | None:
     scores = [file.bounds["published_us"][0] for file in view.score_files]
     if variant.is_all or not days or not scores:
         return None
-    first_us = floor_us(min(scores), RESOLUTIONS[-1])
+    # Of what was reopened only some scores are here.
+    first_us = max(floor_us(min(scores), RESOLUTIONS[-1]), view.sealed_us)
     if min(days) >= first_us:
         return None
     return EpochUs(first_us + (US_PER_DAY if variant.once else 0))

@@ -21,6 +21,7 @@ from dashapp.ingest.scoring.explainer import Explainer
 from dashapp.model.time import EpochUs
 from dashapp.query.cache import ResponseCache
 from dashapp.query.series import SeriesReader
+from dashapp.rollup.jobs import records
 from dashapp.store.store import Store
 from tests.stores import series_reader
 
@@ -74,11 +75,12 @@ def api_over(store: Store, now_us: int, *, max_buckets: int = 50_000, default_sc
     clock = Clock(EpochUs(now_us))
     app = FastAPI(openapi_url="/api/openapi.json", docs_url=None, redoc_url=None)
     problems.install(app)
-    metrics = Metrics(reader, cache)
+    metrics = Metrics(reader, cache, jobs=partial(records, store.data_dir))
     app.add_middleware(RequestMetrics, metrics=metrics)
     with ThreadPoolExecutor(4) as pool, start_blocking_portal() as portal:
         health = partial(read_health, store.data_dir)
-        app.include_router(build_router(reader, cache, pool, clock, metrics, health, Explainer().words))
+        jobs = partial(records, store.data_dir)
+        app.include_router(build_router(reader, cache, pool, clock, metrics, health, jobs, Explainer().words))
         problems.add_not_found(app)
         yield Api(app, reader, cache, clock, portal)
     cache.close()

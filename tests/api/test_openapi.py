@@ -26,6 +26,7 @@ def test_every_route_for_reading_is_described_once(document: Any) -> None:
         "/api/v2/tickers": ["get"],
         "/api/v2/export": ["get"],
         "/api/v2/sources": ["get"],
+        "/api/v2/jobs": ["get"],
         "/healthz": ["get"],
         "/readyz": ["get"],
         "/metrics": ["get"],

@@ -12,14 +12,20 @@ import os
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from deltalake import DeltaTable
 
+from dashapp.clock import now_us
+from dashapp.model.time import EpochUs
 from dashapp.rollup.job import rollup
+from dashapp.rollup.retention import Rules, retain
 from dashapp.store import keys
+from dashapp.store.backup import back_up
+from dashapp.store.compact import compact
 from tests.stores import DAY_US, append, open_store, same_day_scores
 
 # Small runs go to files, so that the index writes some, too.
@@ -33,6 +39,14 @@ def work(name: str, folder: Path) -> None:
     store = open_store(folder)
     if name == "append":
         append(store, [*OLD[:3], *NEW[:6], *same_day_scores(4, start=200)])
+    elif name == "retention":
+        retain(store, Rules(1, {}), EpochUs(2 * DAY_US))  # OLD goes, NEW stays
+    elif name == "compaction":
+        compact(store)
+    elif name == "logs":
+        store.scores.table.clean_log(kept_s=600, now_s=time.time() + 700)
+    elif name == "backup":
+        back_up(store, folder.with_suffix(".backup"), now_us)
     else:
         rollup(store, full=name == "full")
 

@@ -21,9 +21,18 @@ import pytest
 
 from dashapp.rollup.job import rollup
 from dashapp.store import keys as keys_module
+from dashapp.store.backup import restore
 from tests.campaign import boundaries
 from tests.campaign.appender import batch
-from tests.stores import append, expected_buckets, open_store, shown_buckets, stored_scores, verification
+from tests.stores import (
+    append,
+    expected_buckets,
+    open_store,
+    same_day_scores,
+    shown_buckets,
+    stored_scores,
+    verification,
+)
 
 if TYPE_CHECKING:
     from tests.conftest import Tickertone
@@ -220,6 +229,57 @@ def test_a_kill_at_any_step_to_the_disk_leaves_before_or_after_and_the_work_can_
         assert shown_buckets(store) == after
         store.close()
         shutil.rmtree(folder)
+
+
+# The job, how many commits it begins with, and one of how many steps is where it is killed.
+UPKEEP = [
+    ("retention", 9, 10),
+    ("compaction", 9, 8),
+    ("logs", 100, 50),
+    ("backup", 2, 30),
+    *(
+        pytest.param(name, commits, 1, marks=pytest.mark.slow)
+        for name, commits in (("retention", 9), ("compaction", 9), ("logs", 100), ("backup", 2))
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "commits", "every"), UPKEEP)
+def test_upkeep_killed_at_any_step_to_the_disk_changes_no_candle_and_can_be_done_again(
+    tmp_path: Path, name: str, commits: int, every: int
+) -> None:
+    template, old = tmp_path / "template", same_day_scores(commits, start=500)
+    store = open_store(template)
+    for number in range(commits):
+        append(store, old[number : number + 1])
+    append(store, boundaries.NEW)
+    rollup(store)
+    shown, ids = shown_buckets(store), {row["item_id"] for row in stored_scores(store)}
+    left = {row.item_id for row in boundaries.NEW} if name == "retention" else ids
+    store.close()
+    process = start_module("tests.campaign.boundaries", template, tmp_path / "killed", name, every)
+    output, errors = process.communicate(timeout=1_800)
+    assert process.returncode == 0, errors
+    endings = dict(tuple(map(int, line.split())) for line in output.splitlines())
+    assert endings.pop(0) == 0
+    assert set(endings.values()) <= {signal.SIGKILL}, errors
+    assert len(endings) >= 2
+    for number in endings:
+        folder = tmp_path / "killed" / str(number)
+        store = open_store(folder)
+        assert shown_buckets(store) == shown
+        assert {row["item_id"] for row in stored_scores(store)} in (ids, left)
+        assert verification(store).differ == 0
+        boundaries.work(name, folder)
+        store = open_store(folder)
+        assert {row["item_id"] for row in stored_scores(store)} == left
+        assert all(append(store, [*old, *boundaries.NEW]))
+        rollup(store, full=True)
+        assert shown_buckets(store) == shown
+        assert verification(store).differ == 0
+        if name == "backup":
+            restore(folder.with_suffix(".backup"), folder.with_suffix(".restored"))
+            assert shown_buckets(open_store(folder.with_suffix(".restored"))) == shown
 
 
 def _state(folder: Path) -> dict[Any, Any]:

@@ -17,10 +17,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from dashapp.clock import now_us
+from dashapp.config import Settings
 from dashapp.errors import CommitConflict, StoreDamaged
 from dashapp.model.resolution import RESOLUTIONS
 from dashapp.rollup import job
-from dashapp.rollup.job import RollupResult, rollup, rollup_every
+from dashapp.rollup.job import rollup
+from dashapp.rollup.jobs import keep_up
 from dashapp.store import durable
 from dashapp.store import scores as scores_module
 from dashapp.store.store import Store
@@ -313,21 +316,22 @@ def test_rollup_processes_at_once_do_the_work_once(tmp_path: Path, tickertone: T
 
 
 def test_a_rollup_that_repeats_ends_when_told_and_reports_each_turn(tmp_path: Path) -> None:
-    store, writer = open_store(tmp_path), open_store(tmp_path)
+    writer = open_store(tmp_path)
     stop = threading.Event()
-    reports: list[RollupResult] = []
+    reports: list[dict[str, Any]] = []
 
-    def report(result: RollupResult) -> None:
-        reports.append(result)
+    def report(name: str, did: dict[str, Any]) -> None:
+        reports.append(did)
         if len(reports) == 3:
             stop.set()
         else:
             append(writer, [score(f"i{len(reports)}", 0, 1)])
 
-    rollup_every(store, 0.001, stop, report)
+    settings = Settings(data_dir=tmp_path)
+    keep_up(settings, ["rollup"], stop, now_us, every_s=0.001, report=report)
 
-    assert [(each.revision, each.buckets_changed) for each in reports] == [(0, 0), (1, 8), (2, 8)]
-    rollup_every(store, 3_600, stop, report)  # told beforehand: not even one
+    assert [(each["revision"], each["buckets_changed"]) for each in reports] == [(0, 0), (1, 8), (2, 8)]
+    keep_up(settings, ["rollup"], stop, now_us, every_s=3_600, report=report)  # told beforehand: not even one
     assert len(reports) == 3
 
 
@@ -343,12 +347,12 @@ def test_a_repeated_rollup_outlives_one_that_fails(
             raise failing.pop()
         return real(*arguments, **options)
 
-    def report(result: RollupResult) -> None:
-        assert result.buckets_changed > 0
+    def report(name: str, did: dict[str, Any]) -> None:
+        assert did["buckets_changed"] > 0
         stop.set()
 
     monkeypatch.setattr(durable, "write_parquet", once_full)
-    rollup_every(store, 0.001, stop, report)
+    keep_up(Settings(data_dir=tmp_path), ["rollup"], stop, now_us, every_s=0.001, report=report)
     assert "failed and is tried again" in caplog.text
     assert "No space left on device" in caplog.text
     assert verification(store).differ == 0

@@ -6,11 +6,13 @@ import os
 import re
 import resource
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from dashapp.config import Settings
@@ -82,7 +84,7 @@ def test_a_commit_from_a_stale_snapshot_is_refused_and_leaves_no_trace_for_reade
     before = entries(root)
 
     with pytest.raises(CommitConflict, match=re.escape(str(root))):
-        second.commit(late, metadata={"late": True}, transaction=("rollup", 9))
+        second.commit(late, metadata={"late": True}, transactions={"rollup": 9})
 
     assert entries(root) == before
     newcomer = open_table(root)
@@ -91,7 +93,7 @@ def test_a_commit_from_a_stale_snapshot_is_refused_and_leaves_no_trace_for_reade
     assert newcomer.transaction_version("rollup") is None
     # What it has written is still there to be committed from the newest state.
     assert second.refresh() == 1
-    assert second.commit(late, transaction=("rollup", 9)) == 2
+    assert second.commit(late, transactions={"rollup": 9}) == 2
     assert first.refresh() == 2
     assert [row[3] for row in held(first)] == [(1, 1), (2, 2)]
     assert first.transaction_version("rollup") == 9
@@ -116,7 +118,7 @@ def test_files_and_those_they_replace_change_places_in_one_step(tmp_path: Path) 
     table.commit(table.write([new_file(1, "2024-01-01"), new_file(2, "2024-01-02")]))
     replaced = [file for file in table.files() if file.partition["date"] == "2024-01-01"]
 
-    table.commit(table.write([new_file(7, "2024-01-01")]), replaced, transaction=("rollup", 3))
+    table.commit(table.write([new_file(7, "2024-01-01")]), replaced, transactions={"rollup": 3})
 
     reader.refresh()
     assert [row[3] for row in held(reader)] == [(7, 7), (2, 2)]
@@ -155,8 +157,11 @@ def test_what_a_writer_killed_inside_a_commit_leaves_in_the_log_is_in_nobodys_wa
     assert held(open_table(root)) == held(table)
 
 
+LongLog = tuple[Path, list[tuple[str, int, int, tuple[int, int]]]]
+
+
 @pytest.fixture(scope="module")
-def long_log(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[tuple[str, int, int, tuple[int, int]]]]:
+def long_log(tmp_path_factory: pytest.TempPathFactory) -> LongLog:
     """A table after 130 commits, so past a checkpoint, of which every third replaced a file; and what it holds."""
     root = tmp_path_factory.mktemp("long") / "t"
     table = open_table(root)
@@ -164,7 +169,7 @@ def long_log(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[tuple
     for number in range(1, 131):
         old = table.files()[:1] if number % 3 == 0 else ()
         date = f"2024-01-{number % 28 + 1:02d}"
-        assert table.commit(table.write([new_file(number, date)]), old, transaction=("rollup", number)) == number
+        assert table.commit(table.write([new_file(number, date)]), old, transactions={"rollup": number}) == number
         if number == 60:
             follower.refresh()
     assert follower.refresh() == 130
@@ -174,7 +179,7 @@ def long_log(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[tuple
 
 
 def test_a_table_past_a_checkpoint_keeps_its_files_their_bounds_and_the_transaction(
-    long_log: tuple[Path, list[tuple[str, int, int, tuple[int, int]]]],
+    long_log: LongLog,
 ) -> None:
     root, expected = long_log
     checkpoints = sorted(name for name in entries(root) if name.endswith(".checkpoint.parquet"))
@@ -196,7 +201,7 @@ def _cut(path: Path) -> None:
 @pytest.mark.parametrize("damage", [_empty, _cut, Path.unlink], ids=["empty", "cut", "gone"])
 @pytest.mark.parametrize("torn", ["*.checkpoint.parquet", "_last_checkpoint"])
 def test_a_torn_checkpoint_costs_nothing_since_the_log_says_the_same(
-    tmp_path: Path, long_log: tuple[Path, list[tuple[str, int, int, tuple[int, int]]]], torn: str, damage: object
+    tmp_path: Path, long_log: LongLog, torn: str, damage: object
 ) -> None:
     root = tmp_path / "t"
     shutil.copytree(long_log[0], root)
@@ -210,6 +215,83 @@ def test_a_torn_checkpoint_costs_nothing_since_the_log_says_the_same(
     assert (table.version, table.transaction_version("rollup")) == (130, 130)
     assert held(table) == long_log[1]
     assert table.commit(table.write([new_file(131)])) == 131
+
+
+def numbers(root: Path, suffix: str) -> list[int]:
+    """The versions of which the log has a file of this kind."""
+    return [int(name.partition(".")[0]) for name in entries(root) if name.endswith(suffix)]
+
+
+def test_entries_that_a_checkpoint_repeats_are_cleaned_away_once_they_are_old_and_the_table_is_the_same(
+    tmp_path: Path, long_log: LongLog
+) -> None:
+    root = tmp_path / "t"
+    shutil.copytree(long_log[0], root)
+    table = open_table(root)
+    follower, sleeper = open_table(root), open_table(root)
+    assert table.clean_log(kept_s=600, now_s=time.time()) == 0
+
+    assert table.clean_log(kept_s=600, now_s=time.time() + 700) == 99
+
+    assert numbers(root, ".json") == list(range(99, 131))
+    assert numbers(root, ".checkpoint.parquet") == [99, 109, 119, 129]
+    assert table.clean_log(kept_s=600, now_s=time.time() + 700) == 0
+    for number in range(131, 201):
+        table.commit(table.write([new_file(number)]), table.files()[:1], transactions={"rollup": number})
+        follower.refresh()
+    # The second time it is compared with the checkpoint of the first.
+    assert table.clean_log(kept_s=600, now_s=time.time() + 700) == 100
+    assert numbers(root, ".json") == [199, 200]
+    assert (table.is_cleaned(130), table.is_cleaned(198), table.is_cleaned(200)) == (True, False, False)
+    for each in (follower, sleeper, open_table(root, create=False)):
+        assert (each.refresh(), each.transaction_version("rollup")) == (200, 200)
+        assert held(each) == held(table)
+    assert sleeper.commit(sleeper.write([new_file(201)])) == 201
+
+
+def test_a_checkpoint_that_does_not_say_what_the_log_says_is_not_relied_on(tmp_path: Path, long_log: LongLog) -> None:
+    root = tmp_path / "t"
+    shutil.copytree(long_log[0], root)
+    log = root / "_delta_log"
+    checkpoint = log / f"{99:020d}.checkpoint.parquet"
+    rows = pq.read_table(checkpoint)
+    (number, *_) = [number for number, add in enumerate(rows.column("add").to_pylist()) if add]
+    pq.write_table(pa.concat_tables([rows.slice(0, number), rows.slice(number + 1)]), checkpoint)
+    before = entries(root)
+
+    with pytest.raises(StoreDamaged, match=f"{99:020d}.*does not say what the log says"):
+        open_table(root).clean_log(kept_s=600, now_s=time.time() + 700)
+
+    assert entries(root) == before
+
+
+@pytest.mark.parametrize("left", [1, 50, 98])
+def test_a_cleaning_that_was_killed_is_finished_by_the_next(
+    tmp_path: Path, long_log: LongLog, monkeypatch: pytest.MonkeyPatch, left: int
+) -> None:
+    root = tmp_path / "t"
+    shutil.copytree(long_log[0], root)
+    table = open_table(root)
+    with monkeypatch.context() as patched:
+        patched.setattr(table.storage, "delete", _failing_after(left, table.storage.delete))
+        with pytest.raises(KeyboardInterrupt):
+            table.clean_log(kept_s=600, now_s=time.time() + 700)
+    assert numbers(root, ".json")[0] == left
+
+    table = open_table(root, create=False)
+
+    assert held(table) == long_log[1]
+    assert table.clean_log(kept_s=600, now_s=time.time() + 700) == 99 - left
+    assert held(open_table(root, create=False)) == long_log[1]
+
+
+def _failing_after(times: int, function: Callable[[Sequence[str]], None]) -> Callable[[Sequence[str]], None]:
+    def failing(names: Sequence[str]) -> None:
+        function(names[:times])
+        if names:
+            raise KeyboardInterrupt
+
+    return failing
 
 
 def test_a_missing_store_is_said_with_the_remedy_and_not_made(tmp_path: Path) -> None:

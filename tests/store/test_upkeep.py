@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import random
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from dashapp.clock import now_us
+from dashapp.config import Settings
 from dashapp.errors import StoreDamaged
 from dashapp.model.time import EpochUs
 from dashapp.rollup.job import rollup
-from dashapp.rollup.upkeep import maintain
+from dashapp.rollup.jobs import JOBS, run_job
 from dashapp.store import compact as compact_module
 from dashapp.store.compact import Compacted, compact
 from dashapp.store.follow import Follower
@@ -51,6 +53,15 @@ def filled(folder: Path, *, commits: int = 12, days: int = 2) -> Store:
     for number in range(commits):
         append(store, scores[number * size : (number + 1) * size])
     return store
+
+
+def maintain(store: Store, *, vacuum_after_s: float, now_us: EpochUs) -> dict[str, Any]:
+    """Compaction and vacuum, one after the other."""
+    settings = Settings(data_dir=store.data_dir, vacuum_after_s=vacuum_after_s)
+    did: dict[str, Any] = {}
+    for name in ("compaction", "vacuum"):
+        did |= run_job(store, settings, JOBS[name], lambda: now_us, wait_until=threading.Event())
+    return did
 
 
 def data_files(table: Table) -> set[Path]:
@@ -142,7 +153,7 @@ def test_ingest_and_rollup_go_on_beside_it(tmp_path: Path) -> None:
     with ThreadPoolExecutor(1) as pool:
         ingesting = pool.submit(ingest)
         while not ingesting.done():
-            files_put_together += maintain(store, vacuum_after_s=600, now_us=now_us()).compacted.files_before
+            files_put_together += maintain(store, vacuum_after_s=600, now_us=now_us())["files_before"]
     assert ingesting.result() == 180
     assert files_put_together > 8
     fresh = open_store(tmp_path)
@@ -176,14 +187,25 @@ def test_replaced_files_are_deleted_when_they_are_old_and_not_before(tmp_path: P
     tables = (store.scores.table, store.buckets.table)
     before = [data_files(table) for table in tables]
     young = maintain(store, vacuum_after_s=600, now_us=now_us())
-    assert young.vacuumed.files == 0
+    assert young["files_deleted"] == 0
     assert all(held <= data_files(table) for held, table in zip(before, tables, strict=True))
     old = maintain(store, vacuum_after_s=600, now_us=LATER_US)
-    assert old.vacuumed.files > 24
-    assert old.vacuumed.freed_bytes > 10_000
+    assert old["files_deleted"] > 24
+    assert old["freed_bytes"] > 10_000
     for table in tables:
         assert data_files(table) == {Path(file.path) for file in table.files()}
     assert verification(open_store(tmp_path)).differ == 0
+
+
+def test_a_file_replaced_just_now_is_kept_however_long_ago_it_was_written(tmp_path: Path) -> None:
+    store = filled(tmp_path)
+    for path in data_files(store.scores.table):
+        os.utime(path, (time.time() - 7_000, time.time() - 7_000))
+    reader = Reader(open_store(tmp_path), timeout_ms=60_000)
+    view = reader.view()
+    done = maintain(store, vacuum_after_s=600, now_us=now_us())
+    assert (done["files_before"], done["files_deleted"]) == (24, 0)
+    assert reader.scores(view, 0, 2 * DAY_US).num_rows == 120
 
 
 def test_files_that_killed_writers_left_are_deleted_when_they_are_old(tmp_path: Path) -> None:
@@ -206,16 +228,50 @@ def test_a_follower_that_slept_through_a_vacuum_is_told_to_begin_anew(tmp_path: 
     assert follower.commits(0, None, most_rows=10_000) is None
 
 
+def test_a_follower_whose_entries_were_cleaned_away_is_told_to_begin_anew(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    for number in range(101):
+        append(store, [score(f"i{number}", number, 5)])
+    other = open_store(tmp_path)
+    follower = Follower(other, Reader(other, timeout_ms=60_000), timeout_ms=60_000)
+    assert store.scores.table.clean_log(kept_s=600, now_s=LATER_US / 1e6) == 99
+    assert follower.commits(50, None, most_rows=10_000) is None
+    assert [commit.version for commit in follower.commits(98, None, most_rows=10_000) or ()] == [99, 100, 101]
+    assert follower.commits(101, None, most_rows=10_000) == []
+
+
 def test_the_command_says_what_it_did(tickertone: Tickertone) -> None:
     store = filled(tickertone.data_dir)
     rows = len(stored_scores(store))
     done = tickertone.json("maintain")
     assert {**done, "seconds": 0} == {
-        "files_before": 24,
-        "files_after": 2,
-        "rows": rows,
-        "files_deleted": 0,
-        "freed_bytes": 0,
+        "compaction": {"files_before": 24, "files_after": 2, "rows": rows},
+        "retention": {
+            "scores": 0,
+            "score_files": 0,
+            "buckets": 0,
+            "bucket_files": 0,
+            "sealed_before": None,
+            "kept_from": {},
+        },
+        "vacuum": {"files_deleted": 0, "freed_bytes": 0},
+        "logs": {"entries_deleted": 0},
         "seconds": 0,
     }
-    assert tickertone.json("maintain")["files_before"] == 0
+    assert tickertone.json("maintain", "compaction")["compaction"]["files_before"] == 0
+    assert "'sweeping' is not a job" in tickertone("maintain", "sweeping", code=2).stderr
+
+
+def test_a_day_that_grows_by_small_commits_stays_a_handful_of_files_and_is_rewritten_a_few_times(
+    tmp_path: Path,
+) -> None:
+    store = open_store(tmp_path)
+    written = most = 0
+    for number in range(400):
+        append(store, same_day_scores(1, start=number))
+        if number % 10 == 9:
+            written += compact(store).rows
+            most = max(most, len(store.scores.table.files()))
+    assert most <= 10
+    assert written < 400 * 12
+    assert len(stored_scores(store)) == 400

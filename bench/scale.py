@@ -59,7 +59,7 @@ from dashapp.store.schema import SCORE_INPUT_SCHEMA
 from dashapp.store.store import Store
 
 SIZES = {"large": (100_000_000, 730), "small": (1_000_000, 8)}  # scores, days
-TICKERS, PIECE_DAYS, NEW, ROUNDS = 500, 30, 1_000, 15
+TICKERS, PIECE_DAYS, NEW, ROUNDS = 500, 30, 1_000, 7
 SOURCES = ("newswire", "posts", "filings", "blogs", "desk")
 WEEKEND_SHARE = 0.25  # of a working day's scores
 IN_HOURS_SHARE = 0.7  # of a day's scores, around the middle of New York's trading day
@@ -278,7 +278,7 @@ def questions(folder: Path, size: str, is_cold: bool) -> None:
         ("10_tickers_30_days_1h", 10, parse_resolution("1h"), min(30, days)),
     ):
         clock, draw = Clock(), random.Random(2 if is_cold else 1)
-        for _ in range(60 + 5):
+        for _ in range(40 + 5):
             asked = [f"TK{number:03d}" for number in draw.sample(range(TICKERS), tickers)]
             start_us = FIRST_DAY_US + draw.randint(0, days - span_days) * US_PER_DAY
             with clock.once():
@@ -349,6 +349,7 @@ def disk(folder: Path) -> dict[str, Any]:
 def measure() -> None:
     """Measure both stores."""
     figures: dict[str, Any] = {}
+    load = [os.getloadavg()[0]]  # of a machine with other work the times say little, the processor's times more
     for size in SIZES:
         folder = folder_of(size)
         if not (folder / "COMPLETE").exists():
@@ -364,6 +365,8 @@ def measure() -> None:
             copy = Path(name) / "store"
             linked_copy(folder, copy)
             figures[size]["refresh"] = in_child("bench.scale", "refreshes", str(copy), size)
+        load.append(os.getloadavg()[0])
+        sys.stderr.write(f"{size}: {figures[size]}\n")
         figures[size]["build"] = {
             "append_s": round(sum(piece.get("append_s", 0) for piece in pieces)),
             "rollup_s": round(sum(piece.get("rollup_s", 0) for piece in pieces)),
@@ -379,6 +382,7 @@ def measure() -> None:
             "tickers": TICKERS,
             "new_scores": NEW,
             **figures,
+            "load_average": [round(each, 1) for each in load],
             "refresh_ratio": round(refresh["large"]["p50_ms"] / refresh["small"]["p50_ms"], 2),
             "refresh_cpu_ratio": round(refresh["large"]["cpu_p50_ms"] / refresh["small"]["cpu_p50_ms"], 2),
             "versions": versions("duckdb", "deltalake", "pyarrow"),

@@ -9,7 +9,7 @@ import * as view from "./view.mjs";
 
 // Data beside the window, in windows: a drag goes as far as one, and the next are asked for when it ends.
 const MARGIN = 1;
-// Where so few are compared, all resolutions are loaded ahead, not just the adjacent ones.
+// Where so few are compared, all resolutions are loaded ahead, not just the adjacent ones. About a screenful.
 const FEW_TICKERS = 12;
 const AHEAD_CHUNKS = 2;
 const SAVE_MS = 5_000;
@@ -143,9 +143,13 @@ export class Board {
     this.#later();
   }
 
-  /** The first charts of a first visit come from the server, drawn: it has them before the browser could ask. */
+  /**
+   * The first charts of a first visit, a screenful, come from the server, drawn: it has them before the browser could ask.
+   */
   #askForFirst(tickers) {
-    const missing = tickers.filter((ticker) => !this.#parts(ticker, this.#view.resolution, this.#window));
+    const missing = tickers
+      .filter((ticker) => !this.#parts(ticker, this.#view.resolution, this.#window))
+      .slice(0, FEW_TICKERS);
     for (const ticker of missing) this.#placed.set(ticker, performance.now());
     if (missing.length) this.#page.askServer(missing);
   }

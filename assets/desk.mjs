@@ -12,7 +12,7 @@ import { candleAt, chartOf, scaleOf, stageOf, stages, tickerOf, watch } from "./
 import * as zones from "./zones.mjs";
 
 // What can wait until the charts are there.
-const LATE = ["lists", "mend", "menu", "picture", "reader", "reorder", "share", "sources", "walk"];
+const LATE = ["glide", "lists", "mend", "menu", "picture", "reader", "reorder", "share", "sources", "walk"];
 // A second click within this time means the range, not the candle.
 const DOUBLE_MS = 500;
 
@@ -20,6 +20,7 @@ let page = null;
 let view = null;
 let zone = null;
 let reader = null;
+let hand = null;
 let late = null;
 let paintZone = () => {};
 // The candle of the address, until its chart is drawn; then what the reader shows.
@@ -58,7 +59,10 @@ export function follow(next, search = null) {
   page.refill();
 }
 
-/** Starts it all. `page` is what this needs of the page: act(action), which changes the view, and refill(). */
+/**
+ * Starts it all. `page` is what this needs of the page: act(action), which changes the view, move(start_ms, end_ms), by
+ * which a hand brings the charts to a range, and refill().
+ */
 export function install(given) {
   page = given;
   open = place.parse(window.location.search);
@@ -128,7 +132,7 @@ function click(stage, event) {
   const chart = chartOf(stage);
   const point = event.points?.find((each) => each.curveNumber === 0);
   const at = point?.pointIndex ?? point?.pointNumber;
-  if (!chart || at === undefined || !(at in chart.data[0].x)) return;
+  if (!chart || at === undefined || !(at in chart.data[0].x) || hand?.hasJustMoved()) return;
   clicked_ms = Date.now();
   void read(tickerOf(stage), chart.data[0].x[at]);
 }
@@ -145,7 +149,7 @@ function load() {
 
 async function begin() {
   const modules = await Promise.all(LATE.map((name) => import(`./${name}.mjs`)));
-  const { lists, mend, menu, picture, reader: reading, reorder, share, sources, walk } = Object.fromEntries(
+  const { glide, lists, mend, menu, picture, reader: reading, reorder, share, sources, walk } = Object.fromEntries(
     modules.map((each, nth) => [LATE[nth], each]),
   );
   const desk = {
@@ -159,6 +163,7 @@ async function begin() {
     unmark,
     markedOn: (stage) => (crosshair.marked()?.stage === stage ? crosshair.marked().moment_ms : null),
     show: (start_ms, end_ms) => page.act({ kind: "range", start_ms, end_ms }),
+    move: page.move,
     picture: async (ticker) => {
       const made = await picture.pictureOf(ticker, zoneNow());
       if (made) picture.hand(made);
@@ -166,6 +171,8 @@ async function begin() {
   };
   reader = new reading.Reader({ ...desk, placed: settle });
   mend.keep(document.querySelector(".bar"));
+  hand = glide;
+  glide.listen(desk);
   menu.listen();
   lists.install(desk);
   reorder.install(desk);

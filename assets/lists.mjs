@@ -7,10 +7,24 @@ import * as watchlist from "./watchlist.mjs";
 /** `desk` is what this needs: view() and act(action). */
 export function install(desk) {
   menu.onOpen("lists", (root) => fill(root, desk));
+  // Another tab has kept or forgotten one.
+  window.addEventListener("storage", () => {
+    const menu = document.getElementById("lists");
+    if (menu.open && !menu.contains(document.activeElement)) fill(document.getElementById("lists-menu"), desk);
+  });
+}
+
+/** What keeps lists; null where the browser is told to keep nothing. */
+function storageNow() {
+  try {
+    return window.localStorage;
+  } catch {
+    return null;
+  }
 }
 
 function fill(root, desk, said = "") {
-  const storage = window.localStorage;
+  const storage = storageNow();
   const view = desk.view();
   const lists = watchlist.read(storage);
   const name = make("input", {
@@ -47,7 +61,7 @@ function row({ name, tickers }, root, desk) {
     menu.close("lists");
   };
   const forget = () => {
-    watchlist.remove(window.localStorage, name);
+    watchlist.remove(storageNow(), name);
     fill(root, desk);
   };
   return make("li", {},

@@ -64,7 +64,7 @@ const dash = {
 
     if (!held) {
       const first = view.parse(window.location.search, table, known);
-      desk.install({ act: ask, refill });
+      desk.install({ act: ask, move, refill });
       look(first, known);
       afterPaint("remember", remember);
       return shown(first, null, cards, known, asIs());
@@ -275,6 +275,12 @@ function ask(asked) {
   else act(asked);
 }
 
+/** A hand brings the charts to a range; the address follows when it rests. */
+function move(start_ms, end_ms) {
+  board.ranged(start_ms, end_ms);
+  atRest({ kind: "range", start_ms, end_ms });
+}
+
 /** Tells the range in view once more, on other clocks. */
 function refill() {
   if (spanTold) set("window", { data: { ...spanTold } });
@@ -371,9 +377,7 @@ const page = {
       desk.drew(plot);
       if ("xaxis.range" in changes) return; // drawn by the board, not by hand
       const range = chart.rangeOf(changes);
-      if (!range) return;
-      board.ranged(...range);
-      atRest({ kind: "range", start_ms: range[0], end_ms: range[1] });
+      if (range) move(...range);
     });
     const { ticker } = plot.layout.meta;
     for (const name of ["plotly_hover", "plotly_unhover"]) plot.on(name, () => readOut(ticker));
@@ -471,6 +475,7 @@ function listen() {
     { capture: true, passive: true },
   );
   document.addEventListener("visibilitychange", () => {
+    if (document.hidden) void board.save(); // it may be closed, or ended, and not be seen again
     set("tick", { disabled: document.hidden });
   });
   theme.onSystemChange((name) => {

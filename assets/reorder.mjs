@@ -1,6 +1,17 @@
-// The order of the charts: dragged by their heads, or moved with arrow keys from the handle in them.
+// The order of the charts: dragged by their heads (a finger rests on one first), or moved with arrow keys from the handle
+// in them.
 
 const AWAY_PX = 6; // less is a click
+const REST_MS = 350; // a finger that goes on sooner scrolls the page
+// So near to the edge of the screen the page scrolls under what is carried.
+const EDGE_PX = 56;
+const MOST_PX_A_FRAME = 14;
+
+/** How far the page scrolls in a frame while something is carried at a height of the screen. */
+export function creep(y, height) {
+  const beyond = y < EDGE_PX ? y - EDGE_PX : Math.max(0, y - (height - EDGE_PX));
+  return Math.max(-1, Math.min(1, beyond / EDGE_PX)) * MOST_PX_A_FRAME;
+}
 
 /** `desk` is what this needs: view(), act(action) and say(text). */
 export function install(desk) {
@@ -8,24 +19,33 @@ export function install(desk) {
   document.addEventListener("pointerdown", (event) => {
     const head = event.target.closest?.(".card-head");
     const handle = event.target.closest?.(".act-move");
-    const byFinger = event.pointerType !== "mouse";
-    if (!head || event.button !== 0 || (event.target.closest(".tools") && !handle) || (byFinger && !handle)) return;
+    if (drag || !head || event.button !== 0 || (event.target.closest(".tools") && !handle)) return;
     const card = head.closest(".card[data-ticker]");
-    if (card) drag = { card, from: [event.clientX, event.clientY], target: null, moves: false, id: event.pointerId };
+    if (!card || desk.view().tickers.length < 2) return;
+    drag = { card, from: [event.clientX, event.clientY + window.scrollY], target: null, moves: false, id: event.pointerId };
+    if (event.pointerType === "mouse" || handle) return;
+    drag.rest = setTimeout(() => {
+      drag.rest = null;
+      carry(drag, event);
+    }, REST_MS);
   });
   document.addEventListener("pointermove", (event) => {
     if (!drag || event.pointerId !== drag.id) return;
-    const [dx, dy] = [event.clientX - drag.from[0], event.clientY - drag.from[1]];
-    if (!drag.moves && Math.hypot(dx, dy) < AWAY_PX) return;
-    drag.moves = true;
-    document.documentElement.classList.add("reordering");
-    drag.card.classList.add("carried");
-    drag.card.style.transform = `translate(${dx}px, ${dy}px)`;
-    aim(drag, document.elementsFromPoint(event.clientX, event.clientY));
+    const away = Math.hypot(event.clientX - drag.from[0], event.clientY + window.scrollY - drag.from[1]);
+    if (!drag.moves && away < AWAY_PX) return;
+    if (drag.rest) end(event); // the finger scrolls
+    else carry(drag, event);
   });
+  // The page must not scroll under a finger that carries a chart.
+  document.addEventListener("touchmove", (event) => drag?.moves && event.cancelable && event.preventDefault(), {
+    passive: false,
+  });
+  document.addEventListener("contextmenu", (event) => drag && event.preventDefault());
   const end = (event) => {
     if (!drag || event.pointerId !== drag.id) return;
     const { card, target, moves } = drag;
+    clearTimeout(drag.rest);
+    cancelAnimationFrame(drag.frame);
     aim(drag, []);
     drag = null;
     card.classList.remove("carried");
@@ -47,6 +67,24 @@ export function install(desk) {
     requestAnimationFrame(() => setTimeout(() => {
       document.querySelector(`.card[data-ticker="${CSS.escape(ticker)}"] .act-move`)?.focus();
     }, 0));
+  });
+}
+
+/** The card follows the pointer, and near the edges of the screen the page follows both. */
+function carry(drag, { clientX, clientY }) {
+  if (!drag.moves) document.documentElement.classList.add("reordering");
+  drag.moves = true;
+  drag.card.classList.add("carried");
+  const [dx, dy] = [clientX - drag.from[0], clientY + window.scrollY - drag.from[1]];
+  drag.card.style.transform = `translate(${dx}px, ${dy}px)`;
+  aim(drag, document.elementsFromPoint(clientX, clientY));
+  const by_px = creep(clientY, window.innerHeight);
+  cancelAnimationFrame(drag.frame);
+  if (!by_px) return;
+  drag.frame = requestAnimationFrame(() => {
+    const before = window.scrollY;
+    window.scrollBy({ top: by_px, behavior: "instant" });
+    if (window.scrollY !== before) carry(drag, { clientX, clientY });
   });
 }
 

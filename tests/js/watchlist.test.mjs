@@ -36,6 +36,7 @@ test("a browser that keeps nothing, or something else, has no lists and says so"
   const broken = { getItem: () => { throw new DOMException("off", "SecurityError"); }, setItem: () => { throw new DOMException("off"); } };
   assert.deepEqual(watchlist.read(broken), []);
   assert.equal(watchlist.save(broken, "Tech", ["AAPL"]), false);
+  assert.deepEqual([watchlist.read(null), watchlist.save(null, "Tech", ["AAPL"])], [[], false]);
   assert.equal(watchlist.save(memory(10), "Tech", ["AAPL"]), false);
   for (const kept of ["", "{", "5", "null", '[1, {"name": ""}, {"name": "x"}]']) {
     assert.deepEqual(watchlist.read(memory(9, kept)), [], kept);

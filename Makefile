@@ -1,5 +1,5 @@
 # `make` alone says what there is. Everything is made in .venv and node_modules; nothing else of the machine is touched,
-# but for Debian's chromium, which `make test` installs where it may.
+# but for the Debian packages that `make test` installs where it may (tools/packages).
 
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
@@ -30,11 +30,11 @@ test-js:  ## the JavaScript tests
 	tools/js-test
 
 test-python: .venv/.installed-test  ## the Python tests, with those in a browser
-	@tools/chromium
+	@tools/packages
 	$(PYTEST) $(PARALLEL) -m "not slow"
 
 test-slow: .venv/.installed-test  ## the long campaigns: kills, and properties with many examples
-	@tools/chromium
+	@tools/packages
 	$(PYTEST) --timeout=7200 -m slow
 	$(PYTEST) --timeout=7200 --hypothesis-profile=slow -m "not slow" tests/property
 

@@ -1,10 +1,11 @@
 // The page's end of the live stream: it watches what the view shows, hands on what comes, and says in the bar how live
 // the charts are.
 
+import { at } from "./address.mjs";
 import * as clock from "./clock.mjs";
 import { Exchange } from "./stream.mjs";
 
-const WORKER = "/assets/stream-worker.mjs";
+const WORKER = at("/assets/stream-worker.mjs");
 const HERE_MS = 10_000;
 // While live, the server is asked this often whether something was overlooked.
 const NET_MS = 30_000;

@@ -1,6 +1,7 @@
 // The functions that clientside callbacks name, and the few listeners on the page itself. Thin: what they decide is
 // decided in the modules beside, which know nothing of Dash.
 
+import { at } from "./address.mjs";
 import * as action from "./action.mjs";
 import * as average from "./average.mjs";
 import { Board } from "./board.mjs";
@@ -243,7 +244,7 @@ function filled(node, values) {
 
 /** A first visit begins with what the server has; its candles are on their way while Dash is still starting. */
 async function meet() {
-  const answer = await fetch(`/api/v2/tickers?limit=${MOST_MET}`).catch(() => null);
+  const answer = await fetch(at(`/api/v2/tickers?limit=${MOST_MET}`)).catch(() => null);
   if (!answer?.ok) return; // the pulse says it, or why not
   const { tickers, scorer, has_more, revision } = await answer.json();
   if (has_more || board.view) return;

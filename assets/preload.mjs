@@ -1,6 +1,7 @@
 // Asks the server for chunks: those on screen at once, those that may be wanted next in their order, within a bandwidth;
 // what nobody wants any more is abandoned.
 
+import { at } from "./address.mjs";
 import * as chunks from "./chunks.mjs";
 
 const URGENT_AT_ONCE = 4; // a browser opens six connections to a server, and the stream takes one
@@ -28,7 +29,7 @@ export function addressOf({ tickers, resolution, index }, width_ms, scorer) {
   const [start, end] = chunks.spanOf(index, width_ms).map((each_ms) => new Date(each_ms).toISOString().replace(".000Z", "Z"));
   const asked = { tickers: tickers.join(","), resolution, start, end, limit: chunks.INTERVALS, format: "columns" };
   if (scorer) asked.scorer = scorer;
-  return `/api/v2/timeseries?${new URLSearchParams(asked)}`;
+  return at(`/api/v2/timeseries?${new URLSearchParams(asked)}`);
 }
 
 export class Loader {

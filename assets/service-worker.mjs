@@ -2,9 +2,12 @@
 // shelf. The server is always asked first, so nobody sees an old page while there is a new one. Files whose address
 // names their version are not asked for twice.
 
-const SHELL = "tickertone-shell-1";
-const PREFIXES = ["/assets/", "/_dash-component-suites/", "/_dash-layout", "/_dash-dependencies", "/_favicon.ico"];
-const CALLBACK = "/_dash-update-component";
+import { at, BASE } from "./address.mjs";
+
+const KIND = "tickertone-shell-";
+const SHELL = BASE === "/" ? `${KIND}1` : `${KIND}1 ${BASE}`;
+const PREFIXES = ["/assets/", "/_dash-component-suites/", "/_dash-layout", "/_dash-dependencies", "/_favicon.ico"].map(at);
+const CALLBACK = at("/_dash-update-component");
 const VERSIONED = /\.v[\w.-]*m\d+\.|[?&]m=/;
 // A server that takes so long to begin an answer is as good as gone, where an older answer is at hand.
 const PATIENCE_MS = 2_500;
@@ -14,7 +17,7 @@ self.addEventListener("install", () => self.skipWaiting());
 self.addEventListener("activate", (event) => {
   event.waitUntil(
     (async () => {
-      for (const name of await caches.keys()) if (name !== SHELL) await caches.delete(name);
+      for (const name of await caches.keys()) if (isOld(name)) await caches.delete(name);
       await self.clients.claim();
     })(),
   );
@@ -26,9 +29,14 @@ self.addEventListener("fetch", (event) => {
   if (origin !== self.location.origin) return;
   if (request.method === "POST" && pathname === CALLBACK) event.respondWith(callback(request));
   if (request.method !== "GET") return;
-  if (request.mode === "navigate" && pathname === "/") event.respondWith(answer(request, "/"));
+  if (request.mode === "navigate" && pathname === BASE) event.respondWith(answer(request, BASE));
   else if (PREFIXES.some((each) => pathname.startsWith(each))) event.respondWith(answer(request, request.url));
 });
+
+/** Of this page, but of another form: other pages of the same host have caches too. */
+function isOld(name) {
+  return name !== SHELL && name.startsWith(KIND) && (name.split(" ")[1] ?? "/") === BASE;
+}
 
 /** A page says which files it is made of: they are kept, and others let go. */
 self.addEventListener("message", (event) => {

@@ -1,5 +1,6 @@
 // What can be taken away: the address of just this view, the candles and texts in view as files, charts as pictures.
 
+import { at } from "./address.mjs";
 import { make } from "./element.mjs";
 import * as menu from "./menu.mjs";
 import { chartOf, scaleOf, stages } from "./stage.mjs";
@@ -32,7 +33,7 @@ export function exportOf(held, range, table, form) {
   const first_ms = Math.floor(range.start_ms / range.width_ms) * range.width_ms;
   const asked = { table, tickers: held.tickers.join(","), start: view.iso(first_ms), end: view.iso(range.end_ms), format: form };
   if (table === "buckets") asked.resolution = held.resolution;
-  return `/api/v2/export?${new URLSearchParams(asked)}`;
+  return at(`/api/v2/export?${new URLSearchParams(asked)}`);
 }
 
 function fill(root, desk) {

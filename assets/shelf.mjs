@@ -1,7 +1,10 @@
 // The shelf: what this browser keeps between visits, in IndexedDB. Chunks of candles, and a few facts the page begins
 // with. All of it can be had again, so a failure here costs time and nothing else: the page then goes on without.
 
-const NAME = "tickertone";
+import { BASE } from "./address.mjs";
+
+// Two Tickertones behind one proxy keep what is theirs apart.
+const NAME = BASE === "/" ? "tickertone" : `tickertone ${BASE}`;
 // Of the database's form; the form of chunks is part of their keys.
 const VERSION = 1;
 // About 50 MB. Older ones go when the page starts.

@@ -1,5 +1,6 @@
 // How the live sources and the jobs of the store are, below the badge that says how live the page is.
 
+import { at } from "./address.mjs";
 import { make } from "./element.mjs";
 import * as menu from "./menu.mjs";
 
@@ -28,7 +29,7 @@ async function show(root) {
 /** What the server tells: its sources or jobs, or a sentence on why there are none. */
 async function ask(what, none) {
   try {
-    const answer = await fetch(`/api/v2/${what}`, { headers: { Accept: "application/json" } });
+    const answer = await fetch(at(`/api/v2/${what}`), { headers: { Accept: "application/json" } });
     if (answer.status === 404) return `This server does not tell how its ${what} are.`;
     const told = await answer.json();
     if (!answer.ok) return told.message ?? `The server answered ${answer.status}.`;

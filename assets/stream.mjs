@@ -1,6 +1,8 @@
 // The connection to the live stream: one EventSource for all tabs, which comes back by itself and is told what it
 // missed. It runs in a shared worker (stream-worker.mjs), or in the page where there is none.
 
+import { at } from "./address.mjs";
+
 const EVENTS = ["bucket_update", "partial_bucket", "heartbeat", "resync"];
 const FIRST_RETRY_MS = 500;
 // With its jitter below 5 s, which is what users may have to wait once the server answers again.
@@ -39,7 +41,7 @@ export function addressOf(tickers, resolutions, last) {
   const asked = [`resolutions=${resolutions.join(",")}`];
   if (tickers.length <= MOST_TICKERS) asked.push(`tickers=${tickers.map(encodeURIComponent).join(",")}`);
   if (last) asked.push(`last_event_id=${last}`);
-  return `/api/v2/stream?${asked.join("&")}`;
+  return at(`/api/v2/stream?${asked.join("&")}`);
 }
 
 /**

@@ -1,6 +1,8 @@
 // The texts of candles, asked of the server: those of one candle at a time, abandoned when another is asked for, and kept
 // for a while so that going back is instant.
 
+import { at } from "./address.mjs";
+
 const PAGE = 1_000;
 // Beyond this nobody reads, and the order is by what was loaded: the newest.
 export const MOST_TEXTS = 5_000;
@@ -43,7 +45,7 @@ async function fetchAll(ticker, start_ms, end_ms, signal) {
   const items = [];
   for (let cursor = null; ; ) {
     const asked = new URLSearchParams({ ticker, start, end, limit: PAGE, ...(cursor && { cursor }) });
-    const answer = await fetch(`/api/v2/items?${asked}`, { signal, headers: { Accept: "application/json" } });
+    const answer = await fetch(at(`/api/v2/items?${asked}`), { signal, headers: { Accept: "application/json" } });
     const told = await answer.json();
     if (!answer.ok) throw new Error(told.message ?? `The server answered ${answer.status}.`);
     items.push(...told.items);

@@ -27,7 +27,7 @@ from dashapp.ingest.scoring.explainer import Explainer
 from dashapp.ingest.scoring.scorer import DEFAULT_SCORER_IDENTITY, load_scorer
 from dashapp.ingest.sources.push import read_push
 from dashapp.ingest.writer import ItemWriter
-from dashapp.query.cache import ResponseCache
+from dashapp.query.redis import open_cache
 from dashapp.query.series import SeriesReader
 from dashapp.rollup.jobs import records
 from dashapp.rollup.live import Live
@@ -36,6 +36,7 @@ from dashapp.store.follow import Follower
 from dashapp.store.store import Store
 from dashapp.store.users import Users
 from dashapp.web.app import build_app
+from dashapp.web.base import BasePath
 
 # Reading and scoring hold the interpreter, so more threads would not do more; two let a short push pass a long one.
 PUSH_THREADS = 2
@@ -53,7 +54,12 @@ def build(settings: config.Settings) -> FastAPI:
     check(settings)
     store = Store(settings, create=True)
     reader = SeriesReader.over(store, settings, preferred_scorer=DEFAULT_SCORER_IDENTITY)
-    cache = ResponseCache(store.data_dir / "cache", size_bytes=settings.cache_size_bytes)
+    cache = open_cache(
+        store.data_dir / "cache",
+        settings.cache_size_bytes,
+        url=settings.cache_url,
+        store=store.scores.table.identity,
+    )
     pool = ThreadPoolExecutor(settings.query_threads, thread_name_prefix="query")
     live = Live(
         Follower(store, reader.reader, timeout_ms=settings.query_timeout_ms),
@@ -101,6 +107,7 @@ def build(settings: config.Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url="/api/openapi.json",
+        servers=[{"url": settings.base_path}] if settings.base_path else None,
     )
     problems.install(server)
     keys, users, sessions = ApiKeys(store.data_dir), Users(store.data_dir), Sessions(read_secret(store.data_dir))
@@ -108,8 +115,10 @@ def build(settings: config.Settings) -> FastAPI:
     server.add_middleware(Gate, settings=settings, keys=keys, users=users, sessions=sessions, now_us=now_us)
     server.add_middleware(RequestMetrics, metrics=metrics)
     if settings.login == "password":
-        server.include_router(build_login_router(users, sessions, login_pool, now_us))
-    server.include_router(build_router(reader, cache, pool, now_us, metrics, health, jobs, Explainer().words))
+        server.include_router(build_login_router(users, sessions, login_pool, now_us, settings.at))
+    server.include_router(
+        build_router(reader, cache, pool, now_us, metrics, health, jobs, Explainer().words, settings.at)
+    )
     server.include_router(build_items_router(writer, read_rows, keys, settings, push_pool))
     server.include_router(build_stream_router(hub, reader.scorer, stream_pool))
     problems.add_not_found(server)
@@ -120,12 +129,15 @@ def build(settings: config.Settings) -> FastAPI:
         cache,
         pool,
         now_us,
+        at=settings.at,
         store=identity,
         simulated=store.is_simulated,
         can_log_out=settings.login == "password",
     )
-    hashes = [*app.csp_hashes(), *script_hashes(docs.page_html(server.title))]
+    hashes = [*app.csp_hashes(), *script_hashes(docs.page_html(server.title, settings.at))]
     server.add_middleware(SafeHeaders, script_hashes=hashes)
+    if settings.base_path:
+        server.add_middleware(BasePath, base_path=settings.base_path)
     return server
 
 

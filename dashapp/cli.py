@@ -127,6 +127,7 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--batch-rows", dest="ingest_batch_rows", type=int, metavar="N", help="scores in one commit")
 
     sub = command("feed", feed, "Poll the live sources that the settings choose, until stopped.")
+    sub.add_argument("--stay", action="store_true", help="wait, doing nothing, where no live source is chosen")
     sub.add_argument("--once", action="store_true", help="bring each source up to date and end; 1 when all failed")
 
     sub = command("rollup", roll_up, "Fold new scores into the buckets of all eight resolutions.")
@@ -232,6 +233,11 @@ def feed(asked: argparse.Namespace, settings: Settings) -> int:
     from dashapp.ingest.feed import Feed
 
     work = Feed(settings, now_us)
+    if asked.stay and not work.names:  # managers of processes end all when one ends
+        stop = stopped_by_signal()
+        stderr.print("No live source is chosen; waiting to be stopped", highlight=False)
+        stop.wait()
+        return DONE
     work.require_sources()
     if asked.once:
         sources = work.once()
@@ -431,7 +437,7 @@ def _serve(asked: argparse.Namespace, settings: Settings, background: embedded.B
     from dashapp.web.server import free_port, serve_until_signal
 
     port = settings.port or free_port(settings.host)
-    url = f"http://{settings.host}:{port}/"
+    url = f"http://{settings.host}:{port}{settings.at('/')}"
 
     def started() -> None:
         emit(asked, {"url": url}, f"Tickertone is at {url} (Ctrl-C ends it)")

@@ -7,6 +7,7 @@ A value comes from, later ones winning: the default below, `tickertone.toml` in 
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -27,9 +28,17 @@ def _setting(
     low: float | None = None,
     high: float | None = None,
     choices: tuple[str, ...] = (),
+    form: tuple[str, str] = ("", ""),
 ) -> Any:
-    metadata = {"unit": unit, "help": help_text, "low": low, "high": high, "choices": choices}
+    metadata = {"unit": unit, "help": help_text, "low": low, "high": high, "choices": choices, "form": form}
     return field(default=default, metadata=metadata)
+
+
+# A path that proxies take as it is, and that is none of the server's own: /api/v2 below /api could not be told from it.
+_BASE_PATH = (
+    r"(?:/(?!(?:api|assets|healthz|readyz|metrics)(?:/|\Z))[A-Za-z0-9][A-Za-z0-9._~-]*(?:/[A-Za-z0-9][A-Za-z0-9._~-]*)*)?",
+    "empty or a path such as /sentiment, without a slash at its end and not one of the server's own (/api, /assets)",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +76,9 @@ class Settings:
         "127.0.0.1 ::1", "addresses", "Addresses or networks of that proxy, separated by blanks; no other is believed."
     )
     port: int = _setting(8050, "port", "Port the web server listens on; 0 takes a free one.", low=0, high=65535)
+    base_path: str = _setting(
+        "", "path", "Path below which a proxy shows the web app and the API, such as /sentiment.", form=_BASE_PATH
+    )
     log_level: str = _setting(
         "info", "level", "Least level of what is logged.", choices=("debug", "info", "warning", "error")
     )
@@ -120,6 +132,15 @@ class Settings:
         4_000_000_000, "bytes", "Memory DuckDB may use before it spills.", low=100_000_000
     )
     cache_size_bytes: int = _setting(256_000_000, "bytes", "Size the server cache is kept under.", low=1_000_000)
+    cache_url: str = _setting(
+        "",
+        "address",
+        "Redis that holds the server cache for several machines, such as redis://cache:6379/0. Empty: the local disk.",
+        form=(
+            r"(?:(?:redis|rediss|unix)://.+)?",
+            "empty or an address that begins with redis://, rediss:// or unix://",
+        ),
+    )
     ingest_batch_rows: int = _setting(
         50_000, "rows", "Scores that one commit of a file ingest holds.", low=1, high=1_000_000
     )
@@ -185,6 +206,10 @@ class Settings:
     )
     demo_seed: int = _setting(7, "number", "Seed of the simulated feed.", low=0)
     demo_days: float = _setting(7.0, "days", "Simulated history a new demo starts with.", low=0.01, high=366)
+
+    def at(self, path: str) -> str:
+        """The address, on its host, by which browsers reach a path of the server, which begins with a slash."""
+        return self.base_path + path
 
 
 def load(
@@ -261,4 +286,7 @@ def _parse(name: str, value: Any, default: Any, metadata: Mapping[str, Any], pla
         raise BadSetting(f"{given}; it must be {bounds} {metadata['unit']}.")
     if choices and parsed not in choices:
         raise BadSetting(f"{given}; it must be one of: {', '.join(choices)}.")
+    pattern, described = metadata["form"]
+    if pattern and not re.fullmatch(pattern, parsed):
+        raise BadSetting(f"{given}; it must be {described}.")
     return parsed

@@ -71,7 +71,7 @@ class Gate:
         try:
             self._admit(request)
         except TickertoneError as error:
-            await _refusal(request, error, asks_for_login=self._settings.login == "password")(scope, receive, send)
+            await _refusal(request, error, self._settings)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
@@ -94,7 +94,10 @@ class Gate:
         elif self._settings.login == "proxy":
             self._admit_proxy(request)
         elif self.user(request) is None:
-            raise Unauthorized("Log in at /login, or send an API key of the scope read: `Authorization: Bearer KEY`.")
+            raise Unauthorized(
+                f"Log in at {self._settings.at(LOGIN_PATH)}, or send an API key of the scope read: "
+                "`Authorization: Bearer KEY`."
+            )
 
     def user(self, request: Request) -> str | None:
         """Who is logged in by the cookie of a request."""
@@ -147,12 +150,14 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def _refusal(request: Request, error: TickertoneError, *, asks_for_login: bool) -> Response:
+def _refusal(request: Request, error: TickertoneError, settings: Settings) -> Response:
     path = request.url.path
     wants_page = request.method == "GET" and "text/html" in request.headers.get("accept", "")
-    if wants_page and asks_for_login and isinstance(error, Unauthorized) and not path.startswith("/api/v2/"):
+    is_unknown = settings.login == "password" and isinstance(error, Unauthorized)
+    if wants_page and is_unknown and not path.startswith("/api/v2/"):
         asked = path + (f"?{request.url.query}" if request.url.query else "")
-        return RedirectResponse(f"{LOGIN_PATH}?next={quote(asked, safe='')}", 303, {"Cache-Control": "no-store"})
+        login = settings.at(f"{LOGIN_PATH}?next={quote(asked, safe='')}")
+        return RedirectResponse(login, 303, {"Cache-Control": "no-store"})
     if wants_page:
         return PlainTextResponse(str(error), error.http_status, {"Cache-Control": "no-store"})
     headers = {"Cache-Control": "no-store"}

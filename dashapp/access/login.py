@@ -48,8 +48,13 @@ button { background: light-dark(#1f5fbf, #7db2ff); color: light-dark(#fff, #1015
 """
 
 
-def build_login_router(users: Users, sessions: Sessions, pool: Executor, now_us: Callable[[], EpochUs]) -> APIRouter:
-    """The routes /login and /logout; passwords are compared in `pool`, since that takes 50 ms of a core."""
+def build_login_router(
+    users: Users, sessions: Sessions, pool: Executor, now_us: Callable[[], EpochUs], at: Callable[[str], str]
+) -> APIRouter:
+    """The routes /login and /logout; passwords are compared in `pool`, since that takes 50 ms of a core.
+
+    `at` gives the address of a path of the server.
+    """
     router = APIRouter(include_in_schema=False)
     names = Tries(at_once=TRIES_AT_ONCE, every_s=TRY_EVERY_S)
     addresses = Tries(at_once=ADDRESS_TRIES_AT_ONCE, every_s=ADDRESS_TRY_EVERY_S)
@@ -57,7 +62,7 @@ def build_login_router(users: Users, sessions: Sessions, pool: Executor, now_us:
 
     @router.api_route(LOGIN_PATH, methods=["GET", "HEAD"])
     async def show_login(request: Request) -> Response:
-        return _form(request, _LOGIN, sessions, now_us())
+        return _form(request, _LOGIN, sessions, now_us(), at=at)
 
     @router.post(LOGIN_PATH)
     async def log_in(request: Request) -> Response:
@@ -66,36 +71,36 @@ def build_login_router(users: Users, sessions: Sessions, pool: Executor, now_us:
         name, moment_us = fields.get("user", "").strip(), now_us()
         if not sessions.is_form_of(fields.get("mark", ""), request.cookies.get(_BROWSER_COOKIE, ""), moment_us):
             return _form(
-                request, _LOGIN, sessions, moment_us, "This form was open for too long. Try again.", status=400
+                request, _LOGIN, sessions, moment_us, "This form was open for too long. Try again.", at=at, status=400
             )
         address = request.client.host if request.client else ""
         try:
             addresses.begin(address, time.monotonic())
             names.begin(name[:64], time.monotonic())
         except RateLimited as error:
-            refused = _form(request, _LOGIN, sessions, moment_us, str(error), status=429)
+            refused = _form(request, _LOGIN, sessions, moment_us, str(error), at=at, status=429)
             refused.headers["Retry-After"] = str(error.retry_after_s)
             return refused
         user = users.find(name)
         known = user.password_hash if user else None
         is_right = await asyncio.get_running_loop().run_in_executor(pool, matches, known, fields.get("password", ""))
         if user is None or not is_right:
-            return _form(request, _LOGIN, sessions, moment_us, "Name and password do not fit.", status=401)
+            return _form(request, _LOGIN, sessions, moment_us, "Name and password do not fit.", at=at, status=401)
         names.forgive(name)
         addresses.forgive(address)
-        answer = RedirectResponse(_next(request), 303, _NO_STORE)
-        _set_cookie(request, answer, COOKIE, sessions.begin(name, user.password_hash, moment_us), LASTS_S)
+        answer = RedirectResponse(at(_next(request)), 303, _NO_STORE)
+        _set_cookie(request, answer, COOKIE, sessions.begin(name, user.password_hash, moment_us), LASTS_S, at)
         return answer
 
     @router.api_route(LOGOUT_PATH, methods=["GET", "HEAD"])
     async def show_logout(request: Request) -> Response:
-        return _form(request, _LOGOUT, sessions, now_us())
+        return _form(request, _LOGOUT, sessions, now_us(), at=at)
 
     @router.post(LOGOUT_PATH)
     async def log_out(request: Request) -> Response:
         # What the browser keeps of the charts was for those who are logged in.
-        answer = RedirectResponse(LOGIN_PATH, 303, {**_NO_STORE, "Clear-Site-Data": '"cache", "storage"'})
-        answer.delete_cookie(COOKIE, path="/")
+        answer = RedirectResponse(at(LOGIN_PATH), 303, {**_NO_STORE, "Clear-Site-Data": '"cache", "storage"'})
+        answer.delete_cookie(COOKIE, path=at("/"))
         return answer
 
     return router
@@ -111,7 +116,14 @@ _LOGOUT = (
 
 
 def _form(
-    request: Request, fields: str, sessions: Sessions, moment_us: EpochUs, told: str = "", *, status: int = 200
+    request: Request,
+    fields: str,
+    sessions: Sessions,
+    moment_us: EpochUs,
+    told: str = "",
+    *,
+    at: Callable[[str], str],
+    status: int = 200,
 ) -> HTMLResponse:
     browser = request.cookies.get(_BROWSER_COOKIE) or secrets.token_urlsafe(16)
     mark = f'<input type="hidden" name="mark" value="{sessions.form_mark(browser, moment_us)}">'
@@ -120,19 +132,21 @@ def _form(
     answer = HTMLResponse(
         f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Tickertone</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<link rel="icon" href="/_favicon.ico"><style>{_STYLE}</style></head>'
+        f'<link rel="icon" href="{at("/_favicon.ico")}"><style>{_STYLE}</style></head>'
         f'<body><form method="post">{fields.format(told=alert)}{mark}</form></body></html>',
         status,
         _NO_STORE,
     )
-    _set_cookie(request, answer, _BROWSER_COOKIE, browser, 3600)
+    _set_cookie(request, answer, _BROWSER_COOKIE, browser, 3600, at)
     return answer
 
 
-def _set_cookie(request: Request, answer: Response, name: str, value: str, lasts_s: int) -> None:
+def _set_cookie(
+    request: Request, answer: Response, name: str, value: str, lasts_s: int, at: Callable[[str], str]
+) -> None:
     # A proxy that ends TLS says so; whoever else says so only makes their own cookie stricter.
     is_tls = request.url.scheme == "https" or request.headers.get("x-forwarded-proto") == "https"
-    answer.set_cookie(name, value, max_age=lasts_s, path="/", secure=is_tls, httponly=True, samesite="lax")
+    answer.set_cookie(name, value, max_age=lasts_s, path=at("/"), secure=is_tls, httponly=True, samesite="lax")
 
 
 def _fields(body: bytes) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+from collections.abc import Callable
 from functools import lru_cache
 from importlib.metadata import version
 from importlib.resources import files
@@ -27,12 +28,12 @@ _TYPES = {
 _PARAMETERS = {"validatorUrl": None, "displayRequestDuration": True, "defaultModelsExpandDepth": 0}
 
 
-def add_routes(router: APIRouter) -> None:
-    """Adds the page and what it needs."""
+def add_routes(router: APIRouter, at: Callable[[str], str]) -> None:
+    """Adds the page and what it needs; `at` gives the address of a path of the server."""
 
     @get(router, "/api/docs", include_in_schema=False)
     async def page(request: Request) -> Response:
-        return HTMLResponse(page_html(request.app.title))
+        return HTMLResponse(page_html(request.app.title, at))
 
     @get(router, "/api/docs/{name}", include_in_schema=False)
     async def part(name: str) -> Response:
@@ -44,11 +45,11 @@ def add_routes(router: APIRouter) -> None:
 
 
 @lru_cache
-def page_html(product: str) -> str:
-    """The page; one script stands in it, which a Content-Security-Policy has to allow."""
-    urls = {name: f"/api/docs/{name}?v={_version()}" for name in _TYPES}
+def page_html(product: str, at: Callable[[str], str]) -> str:
+    """The page, with addresses by `at`; one script stands in it, which a Content-Security-Policy has to allow."""
+    urls = {name: at(f"/api/docs/{name}?v={_version()}") for name in _TYPES}
     answer = get_swagger_ui_html(
-        openapi_url=OPENAPI_URL,
+        openapi_url=at(OPENAPI_URL),
         title=f"{product} API",
         swagger_js_url=urls["swagger-ui-bundle.js"],
         swagger_css_url=urls["swagger-ui.css"],

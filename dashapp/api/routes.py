@@ -28,8 +28,12 @@ def build_router(
     read_health: ReadHealth,
     read_jobs: ReadJobs,
     explain: drilldown.Explain,
+    at: Callable[[str], str],
 ) -> APIRouter:
-    """The routes for reading; everything that waits for the store runs in `pool`, never on the event loop."""
+    """The routes for reading; everything that waits for the store runs in `pool`, never on the event loop.
+
+    `at` gives the address of a path of the server.
+    """
     desk = Desk(reader, cache, pool, now_us)
     answers = APIRouter(responses=ERRORS, dependencies=[Depends(only_what_is_known)])
     timeseries.add_routes(answers, desk)
@@ -41,7 +45,7 @@ def build_router(
     state = APIRouter(responses={503: ERRORS[503]})
     health.add_routes(state, desk)
     metrics.add_routes(state, desk, measured)
-    docs.add_routes(state)
+    docs.add_routes(state, at)
     router = APIRouter()
     router.include_router(answers)
     router.include_router(state)

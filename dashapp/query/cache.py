@@ -187,7 +187,7 @@ class ResponseCache:
         All that are missing are asked of `compute` in one call. Threads that want the same ones share it; another
         process may compute them at the same time.
         """
-        found = {key: self._read(key) for key in keys}
+        found = self._read_many(list(keys))
         missing = [key for key, body in found.items() if body is None]
         if missing:
             with self._guard:
@@ -259,6 +259,9 @@ class ResponseCache:
             self._recover(error)
             return None
         return held
+
+    def _read_many(self, keys: list[str]) -> dict[str, bytes | None]:
+        return {key: self._read(key) for key in keys}
 
     def _write(self, key: str, body: bytes) -> None:
         try:

@@ -27,6 +27,7 @@ def build_app(
     pool: Executor,
     now_us: Callable[[], EpochUs],
     *,
+    at: Callable[[str], str],
     store: str,
     simulated: bool,
     can_log_out: bool = False,
@@ -34,7 +35,8 @@ def build_app(
     """Adds the page to the server; its routes end with a catch-all, so the API's have to be there before.
 
     `simulated` labels the data as simulated on the screen; `can_log_out` where there is a login to leave; `store` tells
-    the store from others, so that what browsers keep of one is never shown for another. Store and cache are read in
+    the store from others, so that what browsers keep of one is never shown for another; `at` gives the address of a
+    path of the server. Store and cache are read in
     the threads of `pool`; `now_us` is the clock that says which bucket is open.
     """
     app = Dash(
@@ -43,8 +45,10 @@ def build_app(
         title="Tickertone",
         update_title=None,  # type: ignore[arg-type]  # None leaves the title alone
         assets_folder=str(ASSETS),
+        requests_pathname_prefix=at("/"),
+        routes_pathname_prefix="/",
         assets_ignore=layout.MODULE_FILES,
-        index_string=layout.index(ASSETS, store),
+        index_string=layout.index(ASSETS, store, at),
         on_error=fail,
         meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
         # Charts come and go with the view, so callbacks name components that the first layout does not have.
@@ -52,9 +56,9 @@ def build_app(
     )
     # Dash 4.4 opens a WebSocket on every page even where no callback uses it (plotly/dash#3939).
     app.backend.websocket_capability = False
-    app.renderer = layout.RENDERER
-    app.layout = layout.page(simulated=simulated, can_log_out=can_log_out)
+    app.renderer = layout.renderer(at)
+    app.layout = layout.page(simulated=simulated, log_out=at("/logout") if can_log_out else None)
     charts = Charts(reader, cache, now_us)
     register(app, charts, pool)
-    server.add_middleware(PrecompressedStatic)
+    server.add_middleware(PrecompressedStatic, worker_scope=at("/"))
     return app

@@ -12,7 +12,7 @@ FEED_TITLE = "How the charts are kept up to date, and how long ago the server wa
 DATE_FORMAT = "YYYY-MM-DD"
 
 
-def bar(*, simulated: bool, can_log_out: bool) -> html.Header:
+def bar(*, simulated: bool, log_out: str | None) -> html.Header:
     """The whole bar. Menus that a module fills are empty until they are opened."""
     resolutions = [
         (each.name, each.name, f"{each.name} candles (key {key})") for key, each in enumerate(RESOLUTIONS, 1)
@@ -56,8 +56,8 @@ def bar(*, simulated: bool, can_log_out: bool) -> html.Header:
                     html.Button(
                         id="theme-toggle", className="icon icon-theme", title="Light or dark", **label("Light or dark")
                     ),
-                    html.A(href="/logout", className="icon icon-leave", title="Log out", **label("Log out"))
-                    if can_log_out
+                    html.A(href=log_out, className="icon icon-leave", title="Log out", **label("Log out"))
+                    if log_out
                     else None,
                 ],
             ),

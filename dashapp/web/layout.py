@@ -6,6 +6,7 @@ The resolutions, presets and limits reach the browser as the store `table`, made
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +50,9 @@ CHUNK_FORM = 1
 
 # What the first chart needs; assets/desk.mjs fetches the rest once there is one.
 MODULES = (
-    "main", "action", "arrangement", "average", "axis", "board", "cache", "candles", "chart", "chunks", "clock",
-    "crosshair", "desk", "effect", "element", "evidence", "link", "live", "offline", "painter", "place", "preload",
-    "session", "shade", "shelf", "stage", "stream", "theme", "ticks", "view", "watchlist", "zone", "zones",
+    "main", "action", "address", "arrangement", "average", "axis", "board", "cache", "candles", "chart", "chunks",
+    "clock", "crosshair", "desk", "effect", "element", "evidence", "link", "live", "offline", "painter", "place",
+    "preload", "session", "shade", "shelf", "stage", "stream", "theme", "ticks", "view", "watchlist", "zone", "zones",
 )  # fmt: skip
 
 # What the page will want before its first candle, and would else ask for one after the other.
@@ -59,8 +60,7 @@ DASH_SCRIPTS = ("dash/dcc/async-graph.js", "dash/dcc/async-dropdown.js")
 PLOTLY_SCRIPT = "plotly/package_data/plotly.min.js"
 
 # The renderer starts when the functions that clientside callbacks name are there. Dash would put each module on the
-# page by itself, and not wait for them; so it is told to leave them alone, and this imports their root.
-RENDERER = 'import("/assets/main.mjs").then(function () { new DashRenderer(); });'
+# page by itself, and not wait for them; so it is told to leave them alone, and `renderer` imports their root.
 MODULE_FILES = r"(\.mjs|first\.js)$"
 
 GRAPH_CONFIG: Any = {
@@ -73,15 +73,21 @@ GRAPH_CONFIG: Any = {
 }
 
 
-def index(assets: Path, store: str) -> str:
-    """The HTML around the page, with the names Dash fills in; `store` tells one store from another.
+def renderer(at: Callable[[str], str]) -> str:
+    """The script that starts Dash's renderer, once the modules are there."""
+    return f'import("{at("/assets/main.mjs")}").then(function () {{ new DashRenderer(); }});'
+
+
+def index(assets: Path, store: str, at: Callable[[str], str]) -> str:
+    """The HTML around the page, with the names Dash fills in; `store` tells one store from another, and `at` gives the
+    address of a path of the server.
 
     The table and the blank figures stand in it, so that the browser can draw before Dash has started. A build of Plotly
     among the assets (`plotly*.min.js`) is used instead of the full one that Dash brings.
     """
     scripts = DASH_SCRIPTS if any(assets.glob("plotly*.min.js")) else (*DASH_SCRIPTS, PLOTLY_SCRIPT)
-    early = [f'<link rel="modulepreload" href="/assets/{name}.mjs">' for name in MODULES]
-    early += [f'<link rel="preload" as="script" href="/_dash-component-suites/{path}">' for path in scripts]
+    early = [f'<link rel="modulepreload" href="{at(f"/assets/{name}.mjs")}">' for name in MODULES]
+    early += [f'<link rel="preload" as="script" href="{at(f"/_dash-component-suites/{path}")}">' for path in scripts]
     facts = {"table": table(), "blanks": blanks(), "about": {"store": store, "form": CHUNK_FORM}}
     # No text may end the element it stands in.
     told = json.dumps(facts, cls=PlotlyJSONEncoder, separators=(",", ":")).replace("<", "\\u003c")
@@ -92,7 +98,7 @@ def index(assets: Path, store: str) -> str:
 <title>{{%title%}}</title>
 {{%favicon%}}
 <style>{css_variables()}</style>
-<script src="/assets/first.js"></script>
+<script src="{at("/assets/first.js")}"></script>
 {{%css%}}
 {"".join(early)}
 </head>
@@ -104,7 +110,7 @@ def index(assets: Path, store: str) -> str:
 </html>"""
 
 
-def page(*, simulated: bool, can_log_out: bool) -> html.Div:
+def page(*, simulated: bool, log_out: str | None) -> html.Div:
     """The whole page, with the skeleton of one chart."""
     return html.Div(
         className="app",
@@ -122,7 +128,7 @@ def page(*, simulated: bool, can_log_out: bool) -> html.Div:
             dcc.Store(id="action"),
             dcc.Store(id="asked"),
             EventListener(id="keys", events=[{"event": "keydown", "props": _KEY_PROPS}]),
-            bar(simulated=simulated, can_log_out=can_log_out),
+            bar(simulated=simulated, log_out=log_out),
             html.Div(id="notice", className="notice", role="status"),
             html.Main(id="grid", className="grid", children=[_first_skeleton()]),
             html.Aside(id="reader", className="reader", hidden=True, **label("Texts of a candle")),

@@ -47,8 +47,10 @@ class _File:
 class PrecompressedStatic:
     """ASGI middleware that keeps answers below PREFIXES; anything else, streams too, passes through untouched."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, worker_scope: str) -> None:
+        """`worker_scope` is the path that the service worker may answer for: that of the page."""
         self._app = app
+        self._worker_scope = worker_scope
         self._files: dict[str, _File] = {}
         self._compressing: set[asyncio.Task[None]] = set()
 
@@ -65,7 +67,7 @@ class PrecompressedStatic:
         if held is None or (path.startswith("/assets/") and not lasting):
             held = await self._fetch(key, scope, receive, send)
         if held is not None:
-            more = {"service-worker-allowed": "/"} if path == _SERVICE_WORKER else {}
+            more = {"service-worker-allowed": self._worker_scope} if path == _SERVICE_WORKER else {}
             await self._answer(held, Headers(scope=scope), send, more, lasting=lasting)
 
     async def _fetch(self, key: str, scope: Scope, receive: Receive, send: Send) -> _File | None:

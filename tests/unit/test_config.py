@@ -75,6 +75,13 @@ def test_a_foreign_environment_variable_is_none_of_our_business(tmp_path: Path) 
         ("log_level", "loud", "it must be one of: debug, info, warning, error"),
         ("data_dir", "", "which is not a valid path"),
         ("data_dir", True, "which is not a valid path"),
+        ("base_path", "sentiment", "it must be empty or a path such as /sentiment"),
+        ("base_path", "/sentiment/", "it must be empty or a path such as /sentiment"),
+        ("base_path", "/a/../b", "it must be empty or a path such as /sentiment"),
+        ("base_path", "/api", "not one of the server's own"),
+        ("base_path", "/assets/x", "not one of the server's own"),
+        ("base_path", "/_dash", "it must be empty or a path such as /sentiment"),
+        ("base_path", '/a"b', "it must be empty or a path such as /sentiment"),
     ],
 )
 def test_a_value_a_setting_cannot_have_is_refused_naming_key_value_and_place(

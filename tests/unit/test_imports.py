@@ -47,6 +47,7 @@ HOMES = {
     "dash_extensions": ("dashapp.web",),
     "plotly": ("dashapp.web",),
     "diskcache": ("dashapp.query",),
+    "redis": ("dashapp.query.redis",),
     "flask": ("dashapp.query",),
     "flask_caching": ("dashapp.query",),
     "fastapi": ("dashapp.api", "dashapp.web", "dashapp.access", "dashapp.asgi"),

@@ -18,6 +18,7 @@ import pytest
 from dash import Dash, no_update
 from fastapi import FastAPI
 
+from dashapp.config import Settings
 from dashapp.errors import StoreMissing
 from dashapp.model.time import EpochUs, parse_iso
 from dashapp.query.cache import ResponseCache
@@ -67,7 +68,9 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 @pytest.fixture
 def app(server: FastAPI, reader: SeriesReader, cache: ResponseCache, pool: ThreadPoolExecutor) -> Dash:
-    return build_app(server, reader, cache, pool, lambda: NOW, store="a-store", simulated=True)
+    return build_app(
+        server, reader, cache, pool, lambda: NOW, at=Settings(base_path="/under").at, store="a-store", simulated=True
+    )
 
 
 def asked(**changes: Any) -> dict[str, Any]:
@@ -130,19 +133,19 @@ def test_every_module_that_the_first_chart_needs_is_fetched_early_and_no_other()
 def test_scripts_on_the_page_need_no_inline_code_but_what_dash_hashes(app: Dash, server: FastAPI) -> None:
     html = ask(server).text
     inline = re.findall(r"<script(?![^>]*\bsrc=)(?![^>]*application/json)[^>]*>(.*?)</script>", html, re.DOTALL)
-    assert inline == [layout.RENDERER]
+    assert inline == [layout.renderer(Settings(base_path="/under").at)]
     assert app.csp_hashes()
 
 
 def test_the_full_plotly_is_fetched_early_unless_a_smaller_one_is_there(tmp_path: Path) -> None:
-    assert layout.PLOTLY_SCRIPT in layout.index(tmp_path, "a-store")
+    assert layout.PLOTLY_SCRIPT in layout.index(tmp_path, "a-store", Settings().at)
     (tmp_path / "plotly-finance.min.js").touch()
-    assert layout.PLOTLY_SCRIPT not in layout.index(tmp_path, "a-store")
+    assert layout.PLOTLY_SCRIPT not in layout.index(tmp_path, "a-store", Settings().at)
 
 
 @pytest.mark.parametrize("simulated", [True, False])
 def test_simulated_data_are_called_so(simulated: bool) -> None:
-    assert ("Simulated data" in text_of(layout.page(simulated=simulated, can_log_out=False))) is simulated
+    assert ("Simulated data" in text_of(layout.page(simulated=simulated, log_out=None))) is simulated
 
 
 def test_the_table_of_resolutions_reaches_the_browser_from_python() -> None:

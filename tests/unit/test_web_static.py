@@ -37,7 +37,7 @@ class Site:
                 Route("/stream", self.stream),
             ]
         )
-        self.app = PrecompressedStatic(self.inner)
+        self.app = PrecompressedStatic(self.inner, worker_scope="/")
 
     async def suite(self, request: Request) -> Response:
         self.asked.append((request.url.path, dict(request.headers)))

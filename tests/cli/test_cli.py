@@ -237,6 +237,7 @@ def test_verify_and_status_as_json(shared: Tickertone) -> None:
     assert {**shared.json("verify"), "worst": None} == {
         "checked": len(shown_buckets(open_store(shared.data_dir))),
         "differ": 0,
+        "sealed": 0,
         "worst": None,
     }
     body = shared.json("status")

@@ -1,6 +1,7 @@
 // What users ask for by a click, a key or a drag, outside the controls of the bar: small objects {kind, ...}.
 
 import * as arrangement from "./arrangement.mjs";
+import * as choice from "./choice.mjs";
 import * as view from "./view.mjs";
 
 /** The action of a button, from its data attributes; null when it is no such button. */
@@ -49,6 +50,10 @@ export function apply(held, action, table, known) {
       return view.withOffer(held, action.start_ms, action.end_ms, table);
     case "view":
       return action.view;
+    case "variant":
+      return choice.withVariant(held, action.name, table);
+    case "scorer":
+      return choice.withScorer(held, action.name);
     case "range":
       return view.withRange(held, action.start_ms, action.end_ms);
     default:

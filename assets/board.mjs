@@ -5,6 +5,7 @@ import * as candles from "./candles.mjs";
 import * as chunks from "./chunks.mjs";
 import * as clock from "./clock.mjs";
 import * as painter from "./painter.mjs";
+import { Recount } from "./recount.mjs";
 import * as view from "./view.mjs";
 
 // Data beside the window, in windows: a drag goes as far as one, and the next are asked for when it ends.
@@ -26,6 +27,7 @@ export class Board {
   #blanks;
   #cache;
   #loader = null;
+  #recount;
   #view = null;
   #known = [];
   #window = null;
@@ -59,6 +61,7 @@ export class Board {
     this.#table = table;
     this.#blanks = blanks;
     this.#cache = cache;
+    this.#recount = new Recount(cache, (news) => this.arrived(news));
   }
 
   set loader(loader) {
@@ -96,6 +99,7 @@ export class Board {
     const names = new Set(known.map((row) => row[0]));
     const tickers = held.tickers.filter((each) => names.has(each));
     const indexes = chunks.within(window.first_ms, window.stop_ms, width_ms);
+    this.#cache.variant = held.variant;
     await this.#cache.fetch(tickers.flatMap((ticker) => indexes.map((index) => [ticker, held.resolution, index])));
   }
 
@@ -108,6 +112,7 @@ export class Board {
     const indexes = chunks.within(window.first_ms, window.stop_ms, this.#cache.widthOf(resolution));
     const tickers = held.tickers.filter((each) => names.has(each));
     this.#isPrepared = true;
+    this.#cache.variant = held.variant;
     this.#loader.want(indexes.flatMap((index) => tickers.map((ticker) => ({ ticker, resolution, index, isUrgent: true }))));
   }
 
@@ -118,6 +123,7 @@ export class Board {
     if (!this.#view || !view.same(this.#view, next) || known !== this.#known) this.#asked.clear();
     // Nobody told of changes of these while they were not shown.
     for (const ticker of next.tickers) if (this.#view && !this.#view.tickers.includes(ticker)) this.#cache.age(ticker);
+    this.#cache.variant = next.variant;
     const alike = this.#view?.resolution === next.resolution && next.range === "custom" && this.#view.range === "custom";
     this.#view = next;
     this.#known = known;
@@ -163,9 +169,11 @@ export class Board {
   /** Buckets of the stream. */
   put(rows) {
     const watched = this.watched();
+    if (this.#cache.variant) this.#recount.put(rows, watched);
     for (const row of rows) {
       const start_ms = Date.parse(row.timestamp);
       this.#newest.set(row.ticker, Math.max(start_ms, this.#newest.get(row.ticker) ?? start_ms));
+      if (this.#cache.variant) continue;
       if (this.#cache.put(row, watched)) this.#changed.add(row.ticker);
       else if (row.resolution === this.#view?.resolution && !this.#asked.has(row.ticker)) this.#changed.add(row.ticker);
     }
@@ -437,7 +445,8 @@ export class Board {
         for (const ticker of some) {
           const key = `${ticker} ${name} ${index}`;
           const chunk = this.#cache.get(ticker, name, index);
-          if ((chunk && !chunk.isOld) || listed.has(key)) continue;
+          // To count a variant costs the server more: what is not in view is asked for again when it is.
+          if ((chunk && (!chunk.isOld || (this.#cache.variant && !isUrgent))) || listed.has(key)) continue;
           listed.add(key);
           wanted.push({ ticker, resolution: name, index, isUrgent });
         }

@@ -9,6 +9,7 @@ const MOST_CHUNKS = 400;
 // Buckets of the stream are held so long for answers that were made before them and come after them.
 const RECENT_MS = 20_000;
 const MOST_RECENT = 4_000;
+const MOST_PATCHES = 200;
 
 export class Cache {
   #shelf;
@@ -17,7 +18,11 @@ export class Cache {
   #chunks = new Map();
   #unsaved = new Set();
   #recent = new Map();
+  #patches = [];
+  #choice = { scorer: undefined, variant: undefined };
   #now_ms;
+  /** From when on a variant can be told, where older texts are not kept; null when they all are. */
+  complete_ms = null;
 
   /** `about` is {store, form}: whose data these are, and in which form; chunks of another one are never read. */
   constructor(shelf, about, table, now_ms = () => Date.now()) {
@@ -33,16 +38,37 @@ export class Cache {
 
   /** Which scorer's buckets these are; with another one nothing that was held counts. */
   set scorer(name) {
-    this.#about = { ...this.#about, scorer: name };
+    this.#choose({ ...this.#choice, scorer: name });
   }
 
   get scorer() {
-    return this.#about.scorer;
+    return this.#choice.scorer;
+  }
+
+  /** Which texts count; undefined for all. */
+  set variant(name) {
+    if (name !== this.#choice.variant) this.#choose({ ...this.#choice, variant: name });
+  }
+
+  get variant() {
+    return this.#choice.variant;
+  }
+
+  /** {scorer, variant}: another object whenever one of them changes, so that late answers are known for what they are. */
+  get choice() {
+    return this.#choice;
+  }
+
+  #choose(choice) {
+    this.#choice = choice;
+    this.#recent.clear();
+    this.#patches = [];
   }
 
   keyOf(ticker, resolution, index) {
-    const { store, form, scorer } = this.#about;
-    return [form, store, scorer, ticker, resolution, index].join("|");
+    const { store, form } = this.#about;
+    const { scorer, variant } = this.#choice;
+    return [form, store, scorer, ...(variant ? [variant] : []), ticker, resolution, index].join("|");
   }
 
   /** The chunk in memory, or undefined. */
@@ -76,9 +102,37 @@ export class Cache {
       const isMeant = row.ticker === ticker && row.resolution === resolution;
       if (isMeant && chunks.indexOf(Date.parse(row.timestamp), width_ms) === index) chunks.put(chunk, row, width_ms);
     }
+    for (const patch of this.#patches) {
+      const isMeant = patch.ticker === ticker && patch.resolution === resolution && patch.revision > revision;
+      if (isMeant) chunks.replace(chunk, index, patch.span, patch.columns, width_ms);
+    }
     const key = this.keyOf(ticker, resolution, index);
     this.#hold(key, chunk);
     this.#unsaved.add(key);
+  }
+
+  /** All candles of a stretch, counted anew, in place of those the chunks in memory hold of it. */
+  patch(ticker, resolution, span, columns, revision) {
+    const width_ms = this.#widths.get(resolution);
+    const came_ms = this.#now_ms();
+    this.#patches = this.#patches.filter((each) => came_ms - each.came_ms < RECENT_MS).slice(1 - MOST_PATCHES);
+    this.#patches.push({ ticker, resolution, span, columns, revision, came_ms });
+    for (const index of chunks.within(...span, width_ms)) {
+      const key = this.keyOf(ticker, resolution, index);
+      const chunk = this.#chunks.get(key);
+      if (chunk && chunks.replace(chunk, index, span, columns, width_ms)) this.#unsaved.add(key);
+    }
+  }
+
+  /** Candles of a stretch may have changed: chunks of resolutions that nobody keeps up to date (`watched` are) are old. */
+  disturb(ticker, span, watched) {
+    for (const [resolution, width_ms] of this.#widths) {
+      if (watched.includes(resolution)) continue;
+      for (const index of chunks.within(...span, width_ms)) {
+        const chunk = this.#chunks.get(this.keyOf(ticker, resolution, index));
+        if (chunk) chunk.isOld = true;
+      }
+    }
   }
 
   /** The server says that a chunk with this tag is still what it would answer. */

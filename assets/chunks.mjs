@@ -71,6 +71,29 @@ export function put(chunk, row, width_ms) {
   return at;
 }
 
+/**
+ * Puts candles that were counted anew, as the API answers them, in the place of all that a chunk holds of a stretch of
+ * time. Says whether any was another one; those that are the same stay the same arrays.
+ */
+export function replace(chunk, index, [start_ms, end_ms], columns, width_ms) {
+  const [from_ms, to_ms] = spanOf(index, width_ms);
+  const [low_ms, high_ms] = [Math.max(start_ms, from_ms), Math.min(end_ms, to_ms)];
+  const made = fromColumns(columns, width_ms, 0);
+  const [first, stop] = [placeOf(chunk.x, low_ms), placeOf(chunk.x, high_ms)];
+  const [begin, end] = [placeOf(made.x, low_ms), placeOf(made.x, high_ms)];
+  let isSame = stop - first === end - begin;
+  for (let at = begin; at < end; at += 1) {
+    const held = placeOf(chunk.x, made.x[at]);
+    const isHeld = chunk.x[held] === made.x[at] && SCORES.every((name) => chunk[name][held] === made[name][at]);
+    if (isHeld && chunk.custom[held].every((each, nth) => each === made.custom[at][nth])) made.custom[at] = chunk.custom[held];
+    else isSame = false;
+  }
+  if (isSame) return false;
+  for (const name of COLUMNS) chunk[name].splice(first, stop - first, ...made[name].slice(begin, end));
+  chunk.stamp = stamp();
+  return true;
+}
+
 /** The candles of consecutive chunks that start in [start_ms, end_ms), as new arrays. */
 export function joined(parts, start_ms, end_ms) {
   const made = Object.fromEntries(COLUMNS.map((name) => [name, []]));

@@ -12,7 +12,7 @@ import { candleAt, chartOf, scaleOf, stageOf, stages, tickerOf, watch } from "./
 import * as zones from "./zones.mjs";
 
 // What can wait until the charts are there.
-const LATE = ["glide", "lists", "mend", "menu", "picture", "reader", "reorder", "share", "sources", "walk"];
+const LATE = ["counting", "glide", "lists", "mend", "menu", "picture", "reader", "reorder", "share", "sources", "walk"];
 // A second click within this time means the range, not the candle.
 const DOUBLE_MS = 500;
 
@@ -149,13 +149,15 @@ function load() {
 
 async function begin() {
   const modules = await Promise.all(LATE.map((name) => import(`./${name}.mjs`)));
-  const { glide, lists, mend, menu, picture, reader: reading, reorder, share, sources, walk } = Object.fromEntries(
+  const { counting, glide, lists, mend, menu, picture, reader: reading, reorder, share, sources, walk } = Object.fromEntries(
     modules.map((each, nth) => [LATE[nth], each]),
   );
   const desk = {
     zone: zoneNow,
     view: () => view,
     act: page.act,
+    table: page.table,
+    scorers: page.scorers,
     placed,
     say,
     read,
@@ -174,6 +176,7 @@ async function begin() {
   hand = glide;
   glide.listen(desk);
   menu.listen();
+  counting.install(desk);
   lists.install(desk);
   reorder.install(desk);
   share.install(desk);

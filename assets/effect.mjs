@@ -36,7 +36,7 @@ export function roles(items) {
 /** The texts in an order; equal ones stay newest first. */
 export function sorted(items, order, candle) {
   const newest = (a, b) => Date.parse(b.published) - Date.parse(a.published);
-  const effect = (item) => Math.abs(effectOf(item.score, candle));
+  const effect = (item) => (item.counts === false ? -1 : Math.abs(effectOf(item.score, candle))); // left out: last
   const compare = {
     effect: (a, b) => effect(b) - effect(a),
     newest,

@@ -3,7 +3,7 @@
 
 import { at } from "./address.mjs";
 import * as clock from "./clock.mjs";
-import { Exchange } from "./stream.mjs";
+import { byScorer, Exchange } from "./stream.mjs";
 
 const WORKER = at("/assets/stream-worker.mjs");
 const HERE_MS = 10_000;
@@ -36,11 +36,14 @@ export class Live {
   #isHeard = false;
   #minute = null;
 
-  /** `heard_ms` is when the server was last heard of, before this page was opened; undefined when it never was. */
-  constructor(page, heard_ms) {
+  /**
+   * `heard_ms` is when the server was last heard of, before this page was opened; undefined when it never was. `scorer` is
+   * the one whose scores are watched; undefined for the default one.
+   */
+  constructor(page, heard_ms, scorer) {
     this.#page = page;
     this.#heard_ms = heard_ms ?? null;
-    this.#send = connect((message) => this.#hear(message));
+    this.#send = connect((message) => this.#hear(message), scorer);
     setInterval(() => this.#send({ kind: "here" }), HERE_MS);
     document.addEventListener("visibilitychange", () => {
       this.#watch();
@@ -147,13 +150,13 @@ export class Live {
   }
 }
 
-/** Joins the one connection of all tabs, or one of this page alone where the browser has no shared workers. */
-function connect(tell) {
-  const alone = () => new Exchange((address) => new EventSource(address)).join(tell);
+/** Joins the one connection of all tabs by a scorer, or one of this page alone where there are no shared workers. */
+function connect(tell, scorer) {
+  const alone = () => new Exchange((address) => new EventSource(address + byScorer(scorer))).join(tell);
   if (!window.SharedWorker) return alone();
   let send = null;
   const said = [];
-  const worker = new SharedWorker(WORKER, { type: "module", name: "tickertone" });
+  const worker = new SharedWorker(WORKER, { type: "module", name: `tickertone ${scorer ?? ""}` });
   // A browser that has shared workers but not of modules fails here, later; what was said until then is said again.
   worker.onerror = () => {
     if (send) return;

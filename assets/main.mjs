@@ -7,6 +7,7 @@ import * as average from "./average.mjs";
 import { Board } from "./board.mjs";
 import { Cache } from "./cache.mjs";
 import * as chart from "./chart.mjs";
+import * as choice from "./choice.mjs";
 import * as clock from "./clock.mjs";
 import * as desk from "./desk.mjs";
 import { Live } from "./live.mjs";
@@ -14,6 +15,7 @@ import * as offline from "./offline.mjs";
 import * as painter from "./painter.mjs";
 import { Loader } from "./preload.mjs";
 import * as session from "./session.mjs";
+import { byScorer } from "./stream.mjs";
 import * as shelves from "./shelf.mjs";
 import * as theme from "./theme.mjs";
 import * as view from "./view.mjs";
@@ -65,7 +67,7 @@ const dash = {
 
     if (!held) {
       const first = view.parse(window.location.search, table, known);
-      desk.install({ act: ask, move, refill });
+      desk.install({ act: ask, move, refill, table, scorers: () => scorers });
       look(first, known);
       afterPaint("remember", remember);
       return shown(first, null, cards, known, asIs());
@@ -123,6 +125,7 @@ const dash = {
     clock.set(heard.now_ms);
     clock.paint();
     board.scorer = heard.scorer;
+    scorers = heard.scorers;
     live.told(heard);
     live.heard();
     remember();
@@ -132,13 +135,29 @@ const dash = {
 
 /** A view is looked at: the stream has to hear of it before the charts do, so that nothing falls in between. */
 function look(next, known, search = null) {
+  if (board.view && next.scorer !== board.view.scorer) {
+    // Everything here is of one scorer, the stream included: a page of the other one begins anew.
+    window.location.assign(desk.placed(view.format(next)));
+    return;
+  }
   live.look(next, known);
   if (board.view && !view.same(board.view, next) && document.getElementById("notice")?.textContent) {
     afterPaint("notice", () => set("notice", { children: null })); // what it said was about another view
   }
   board.show(next, known);
   desk.follow(next, search);
+  count();
 }
+
+/** Says on the page what is counted. */
+function count() {
+  const summary = document.querySelector("#counting > summary");
+  if (!summary) return;
+  const text = choice.statement(board.view, table, cache.complete_ms);
+  if (summary.textContent !== text) summary.textContent = text;
+  summary.classList.toggle("chosen", Boolean(board.view.variant || board.view.scorer));
+}
+let scorers = [];
 
 /** Goes to a view: its charts are drawn and on the screen before Dash hears of it, for that takes it a while. */
 function go(next) {
@@ -244,7 +263,7 @@ function filled(node, values) {
 
 /** A first visit begins with what the server has; its candles are on their way while Dash is still starting. */
 async function meet() {
-  const answer = await fetch(at(`/api/v2/tickers?limit=${MOST_MET}`)).catch(() => null);
+  const answer = await fetch(at(`/api/v2/tickers?limit=${MOST_MET}${byScorer(chosen)}`)).catch(() => null);
   if (!answer?.ok) return; // the pulse says it, or why not
   const { tickers, scorer, has_more, revision } = await answer.json();
   if (has_more || board.view) return;
@@ -261,7 +280,7 @@ async function meet() {
 function remember() {
   if (!board.known.length || Date.now() - remembered_ms < REMEMBER_MS) return;
   remembered_ms = Date.now();
-  void shelf.note(`page ${about.store}`, { known: board.knownNow, scorer: cache.scorer, heard_ms: remembered_ms });
+  void shelf.note(kept_as, { known: board.knownNow, scorer: cache.scorer, heard_ms: remembered_ms });
 }
 let remembered_ms = 0;
 let hasAsked = false;
@@ -491,16 +510,21 @@ function listen() {
 
 const { table, blanks, about } = JSON.parse(document.getElementById("facts").textContent);
 const shelf = await shelves.open();
-let kept = await shelf.fact(`page ${about.store}`);
+const chosen = new URLSearchParams(window.location.search).get("scorer")?.trim() || undefined;
+const kept_as = `page ${about.store}${chosen ? ` ${chosen}` : ""}`;
+let kept = await shelf.fact(kept_as);
 const cache = new Cache(shelf, about, table);
 const board = new Board(page, table, blanks, cache);
-board.loader = new Loader(cache, (news) => board.arrived(news));
+board.loader = new Loader(cache, (news) => {
+  board.arrived(news);
+  if (board.view?.variant) count();
+});
 painter.whenLoaded((plotly) => painter.install(plotly));
 if (kept) {
   board.scorer = kept.scorer;
   await board.warm(view.parse(window.location.search, table, kept.known), kept.known);
 } else void meet();
-const live = new Live(page, kept?.heard_ms);
+const live = new Live(page, kept?.heard_ms, chosen);
 window.dash_clientside.tickertone = dash;
 void offline.prepare();
 setTimeout(() => void shelf.prune((key) => !key.startsWith(`${about.form}|${about.store}|`)), PRUNE_AFTER_MS);

@@ -76,7 +76,8 @@ function drawing(stage, chart, zone, width, height) {
   }
   svg.append(plot);
   const simulated = document.querySelector(".bar .badge") ? "simulated data · " : "";
-  const mark = `${simulated}sentiment by ${scorer} · Tickertone`;
+  const said = document.querySelector("#counting > summary.chosen")?.textContent;
+  const mark = `${simulated}${said ? `${said.toLowerCase()} · ` : ""}sentiment by ${scorer} · Tickertone`;
   svg.append(text(mark, width - 10, total - 8, { "text-anchor": "end", "font-size": 11, fill: colour("muted") }));
   return svg;
 }

@@ -25,10 +25,11 @@ export function requestsOf(wanted) {
 }
 
 /** The address of the chunk of several tickers. Equal chunks have equal addresses, so the browser knows their tags. */
-export function addressOf({ tickers, resolution, index }, width_ms, scorer) {
+export function addressOf({ tickers, resolution, index }, width_ms, { scorer, variant }) {
   const [start, end] = chunks.spanOf(index, width_ms).map((each_ms) => new Date(each_ms).toISOString().replace(".000Z", "Z"));
   const asked = { tickers: tickers.join(","), resolution, start, end, limit: chunks.INTERVALS, format: "columns" };
   if (scorer) asked.scorer = scorer;
+  if (variant) asked.variant = variant;
   return at(`/api/v2/timeseries?${new URLSearchParams(asked)}`);
 }
 
@@ -104,8 +105,13 @@ export class Loader {
   async #ask(request, signal) {
     const { tickers, resolution, index } = request;
     const width_ms = this.#cache.widthOf(resolution);
-    const answer = await this.#fetch(addressOf(request, width_ms, this.#cache.scorer), { signal });
+    const { choice } = this.#cache;
+    const answer = await this.#fetch(addressOf(request, width_ms, choice), { signal });
     if (answer.status >= 500) throw new Error(`the server answers ${answer.status}`);
+    if (choice !== this.#cache.choice) {
+      await answer.text();
+      return; // it is of what was counted before
+    }
     const held = tickers.map((ticker) => this.#cache.get(ticker, resolution, index));
     const etag = answer.headers.get("ETag");
     const revision = Number(answer.headers.get("Tickertone-Revision"));
@@ -116,13 +122,15 @@ export class Loader {
       return;
     }
     const text = await answer.text();
-    if (signal.aborted) return;
+    if (signal.aborted || choice !== this.#cache.choice) return;
     this.#budget_bytes = this.#allowed() - (request.isUrgent ? 0 : text.length / 4); // it came packed
     if (!answer.ok) {
       this.#done(request, false, JSON.parse(text));
       return;
     }
-    for (const columns of JSON.parse(text).series) {
+    const { series, complete_from } = JSON.parse(text);
+    this.#cache.complete_ms = complete_from ? Date.parse(complete_from) : null;
+    for (const columns of series) {
       this.#cache.take(columns.ticker, resolution, index, columns, revision, etag);
     }
     this.#done(request, true);

@@ -120,10 +120,10 @@ export class Reader {
     this.#items = null;
     list.setAttribute("aria-busy", "true");
     try {
-      const items = await this.#texts.of(ticker, start_ms, start_ms + width_ms, this.#candle?.count);
+      const items = await this.#texts.of(ticker, start_ms, start_ms + width_ms, this.#candle?.count, this.#desk.view());
       if (items === null || !this.#open) return;
       this.#items = items;
-      this.#candle ??= summed(items);
+      this.#candle ??= summed(items.filter((item) => item.counts));
       this.#head();
       this.#list();
       list.scrollTop = 0;
@@ -219,7 +219,8 @@ export class Reader {
   #list() {
     const { list, note } = this.#parts;
     const ordered = sorted(this.#items, this.#open.order, this.#candle ?? { avg: 0, count: 0 });
-    const decided = this.#items.length < MOST_TEXTS ? roles(this.#items) : new Map();
+    const counted = this.#items.filter((item) => item.counts);
+    const decided = this.#items.length < MOST_TEXTS ? roles(counted) : new Map();
     list.replaceChildren(...ordered.slice(0, this.#shown).map((item) => this.#row(item, decided.get(item.id) ?? [])));
     const rest = ordered.length - this.#shown;
     if (rest > 0) {
@@ -230,7 +231,7 @@ export class Reader {
       const text = `Show ${Math.min(rest, PAGE)} more of ${rest.toLocaleString("en-US")}`;
       list.append(make("li", { className: "more" }, make("button", { className: "act", textContent: text, onclick: more })));
     }
-    const missing = (this.#candle?.count ?? 0) - this.#items.length;
+    const missing = (this.#candle?.count ?? 0) - counted.length;
     note.textContent = !ordered.length
       ? "No texts in this bucket."
       : missing > 0 && this.#items.length >= MOST_TEXTS
@@ -245,7 +246,7 @@ export class Reader {
     const isLong = this.#open.width_ms >= DAY_MS / 4;
     const effect = effectOf(item.score, this.#candle ?? { avg: 0, count: 0 });
     const address = safeAddress(item.url);
-    return make("li", {},
+    return make("li", { className: item.counts ? "" : "left-out" },
       make("div", { className: "about" },
         make("time", {
           dateTime: item.published,
@@ -257,7 +258,7 @@ export class Reader {
         make("span", {
           className: "effect",
           title: "What the average of this candle would lose without this text",
-          textContent: this.#candle?.count > 1 ? `avg ${signed(effect)}` : "all of it",
+          textContent: !item.counts ? "not counted" : this.#candle?.count > 1 ? `avg ${signed(effect)}` : "all of it",
         })),
       make("p", { className: "text", dir: "auto" },
         item.text ? pieces(item.text).map((piece) => (piece.address ? link(piece.address, piece.text) : piece.text)) :

@@ -31,9 +31,14 @@ export function addressOf(held, range, zone, withPlace) {
 /** The address of an export of what is in view. A bucket is in it when any of it is in view. */
 export function exportOf(held, range, table, form) {
   const first_ms = Math.floor(range.start_ms / range.width_ms) * range.width_ms;
-  const asked = { table, tickers: held.tickers.join(","), start: view.iso(first_ms), end: view.iso(range.end_ms), format: form };
+  const asked = { tickers: held.tickers.join(","), start: view.iso(first_ms), end: view.iso(range.end_ms), format: form };
+  if (held.scorer) asked.scorer = held.scorer;
   if (table === "buckets") asked.resolution = held.resolution;
-  return at(`/api/v2/export?${new URLSearchParams(asked)}`);
+  // The export has the buckets of all texts.
+  const path = table === "buckets" && held.variant ? "timeseries" : "export";
+  if (path === "timeseries") asked.variant = held.variant;
+  else asked.table = table;
+  return at(`/api/v2/${path}?${new URLSearchParams(asked)}`);
 }
 
 function fill(root, desk) {

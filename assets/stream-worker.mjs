@@ -1,8 +1,10 @@
 // The shared worker: all tabs of the page have one connection to the live stream, for browsers allow a server few.
 
-import { Exchange } from "./stream.mjs";
+import { byScorer, Exchange } from "./stream.mjs";
 
-const exchange = new Exchange((address) => new EventSource(address));
+// Its name says whose scores the tabs watch: those of another scorer have a worker of their own.
+const scorer = self.name.replace(/^tickertone ?/, "");
+const exchange = new Exchange((address) => new EventSource(address + byScorer(scorer)));
 
 self.addEventListener("connect", ({ ports: [port] }) => {
   const hear = exchange.join((message) => port.postMessage(message));

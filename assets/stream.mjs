@@ -44,6 +44,11 @@ export function addressOf(tickers, resolutions, last) {
   return at(`/api/v2/stream?${asked.join("&")}`);
 }
 
+/** What an address of the stream has to say more of, for another scorer than the default one. */
+export function byScorer(scorer) {
+  return scorer ? `&scorer=${encodeURIComponent(scorer)}` : "";
+}
+
 /**
  * The one connection of all tabs. A tab joins with a function that takes messages to it, and gets one for its own:
  * {kind: "watch", tickers, resolutions, from}, {kind: "here"}, {kind: "bye"}, {kind: "network", online}. To the tab go

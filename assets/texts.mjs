@@ -13,14 +13,14 @@ export class Texts {
   #abort = null;
 
   /** The texts of a candle, newest first; null when another was asked for meanwhile. Raises what went wrong. */
-  async of(ticker, start_ms, end_ms, count) {
+  async of(ticker, start_ms, end_ms, count, choice = {}) {
     this.#abort?.abort();
-    const key = `${ticker} ${start_ms} ${end_ms}`;
+    const key = [ticker, start_ms, end_ms, choice.scorer, choice.variant].join(" ");
     const held = this.#kept.get(key);
     if (held && held.count === count) return held.items;
     const abort = (this.#abort = new AbortController());
     try {
-      const items = await fetchAll(ticker, start_ms, end_ms, abort.signal);
+      const items = await fetchAll(ticker, start_ms, end_ms, choice, abort.signal);
       this.#keep(key, { items, count });
       return items;
     } catch (error) {
@@ -40,11 +40,12 @@ export class Texts {
   }
 }
 
-async function fetchAll(ticker, start_ms, end_ms, signal) {
+async function fetchAll(ticker, start_ms, end_ms, { scorer, variant }, signal) {
   const [start, end] = [start_ms, end_ms].map((moment_ms) => new Date(moment_ms).toISOString());
   const items = [];
   for (let cursor = null; ; ) {
-    const asked = new URLSearchParams({ ticker, start, end, limit: PAGE, ...(cursor && { cursor }) });
+    const asked = new URLSearchParams({ ticker, start, end, limit: PAGE });
+    for (const [name, value] of Object.entries({ scorer, variant, cursor })) if (value) asked.set(name, value);
     const answer = await fetch(at(`/api/v2/items?${asked}`), { signal, headers: { Accept: "application/json" } });
     const told = await answer.json();
     if (!answer.ok) throw new Error(told.message ?? `The server answered ${answer.status}.`);

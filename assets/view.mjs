@@ -5,6 +5,7 @@
 // first_ms, last_ms] of what the store holds. How the charts are arranged is arrangement.mjs.
 
 import * as arrangement from "./arrangement.mjs";
+import * as choice from "./choice.mjs";
 
 const CUSTOM = "custom";
 // The years 1 to 9999, as in model/time.py.
@@ -24,6 +25,7 @@ export function parse(search, table, known) {
     start: null,
     end: null,
     ...arrangement.parse(asked),
+    ...choice.parse(asked, table),
   };
   const [start, end] = [asked.get("start"), asked.get("end")];
   if (!start && !end) return view;
@@ -36,7 +38,7 @@ export function format(view) {
   const parts = [`tickers=${view.tickers.map(encode).join(",")}`, `resolution=${encode(view.resolution)}`];
   if (view.range === CUSTOM) parts.push(`start=${encode(view.start)}`, `end=${encode(view.end)}`);
   else parts.push(`range=${encode(view.range)}`);
-  return `?${[...parts, ...arrangement.format(view)].join("&")}`;
+  return `?${[...parts, ...arrangement.format(view), ...choice.format(view)].join("&")}`;
 }
 
 export function same(a, b) {

@@ -38,8 +38,8 @@ class Variant:
 VARIANTS: tuple[Variant, ...] = (
     Variant("all", False, False, "All texts"),
     Variant("once", True, False, "Each story once"),
-    Variant("relevant", False, True, "Relevant texts only"),
-    Variant("once-relevant", True, True, "Relevant texts, each story once"),
+    Variant("relevant", False, True, "Relevant texts"),
+    Variant("once-relevant", True, True, "Relevant stories once"),
 )
 ALL = VARIANTS[0]
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dash import dcc, html
 
 from dashapp.model.resolution import RESOLUTIONS
+from dashapp.model.variant import ALL
 from dashapp.web.parts import button, label, pop
 from dashapp.web.view import PRESETS
 
 FEED_TITLE = "How the charts are kept up to date, and how long ago the server was heard of; press for the sources"
+COUNTING_TITLE = "What is counted: which texts, and whose scores"
 DATE_FORMAT = "YYYY-MM-DD"
 
 
@@ -40,6 +42,14 @@ def bar(*, simulated: bool, log_out: str | None) -> html.Header:
             html.Div(_segments("resolution", resolutions), role="group", **label("Resolution")),
             html.Div(_segments("range", ranges), role="group", **label("Range")),
             _span(),
+            html.Details(
+                id="counting",
+                className="pop counting",
+                children=[
+                    html.Summary(ALL.statement, title=COUNTING_TITLE),
+                    html.Div(id="counting-menu", className="menu"),  # filled by assets/counting.mjs
+                ],
+            ),
             html.Div(
                 className="icons",
                 children=[

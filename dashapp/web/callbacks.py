@@ -13,6 +13,7 @@ import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from typing import Any, TypeVar
+from urllib.parse import parse_qs
 
 from dash import ALL, ClientsideFunction, Dash, Input, Output, State, no_update, set_props
 
@@ -43,17 +44,25 @@ def register(app: Dash, charts: Charts, pool: Executor) -> None:
         Input("tick", "n_intervals"),
         State("pulse", "data"),
         State("known", "data"),
+        State("url", "search"),
         on_error=fail_pulse,
         # The page asks when it is there (assets/main.mjs): what waits for an answer is drawn that much later.
         prevent_initial_call=True,
     )
-    async def pulse(_: int | None, held: dict[str, Any] | None, known: list[Any] | None) -> tuple[Any, ...]:
+    async def pulse(
+        _: int | None, held: dict[str, Any] | None, known: list[Any] | None, search: str | None
+    ) -> tuple[Any, ...]:
         try:
-            moment = await in_thread(charts.moment)
+            moment = await in_thread(charts.moment, scorer_of(search))
         except TickertoneError as error:
             trouble = {"trouble": str(error)}
             return no_update if held == trouble else trouble, no_update, no_update
-        heard = {"revision": moment.revision, "now_ms": moment.now_us // 1_000, "scorer": moment.scorer}
+        heard = {
+            "revision": moment.revision,
+            "now_ms": moment.now_us // 1_000,
+            "scorer": moment.scorer,
+            "scorers": moment.scorers,
+        }
         return *pulse_of(moment, held, known), heard
 
     @app.callback(
@@ -79,7 +88,7 @@ def register(app: Dash, charts: Charts, pool: Executor) -> None:
         wanted = [ticker for ticker in cards if ticker in asked["tickers"]]
         try:
             view = parse_view(asked["view"])
-            moment = await in_thread(charts.moment)
+            moment = await in_thread(charts.moment, view.scorer)
         except UsageError as error:
             nothing = Drawn(note=layout.nothing_note())
             return (*answer(charted, cards, dict.fromkeys(wanted, nothing)), str(error))
@@ -87,7 +96,10 @@ def register(app: Dash, charts: Charts, pool: Executor) -> None:
             return as_is(charted, cards, str(error))
         window = charts.window(view, moment)
         drawn = await asyncio.gather(
-            *(in_thread(charts.draw, ticker, view.resolution, window, moment, parse_look(look)) for ticker in wanted)
+            *(
+                in_thread(charts.draw, ticker, view.resolution, window, moment, parse_look(look), view.variant)
+                for ticker in wanted
+            )
         )
         return (
             *answer(charted, cards, dict(zip(wanted, drawn, strict=True))),
@@ -137,6 +149,12 @@ def fail_pulse(error: Exception) -> tuple[Any, ...]:
     """The same for `pulse`; its answer makes the next one that succeeds draw anew and take the notice away."""
     fail(error)
     return {"trouble": SERVER_FAILED}, no_update, no_update
+
+
+def scorer_of(search: str | None) -> str | None:
+    """The scorer that the address of a page asks for; None for the default one."""
+    asked = parse_qs((search or "").removeprefix("?")).get("scorer", [""])[0].strip()
+    return asked or None
 
 
 def pulse_of(moment: Moment, held: dict[str, Any] | None, known: list[Any] | None) -> tuple[Any, Any]:

@@ -17,6 +17,7 @@ from plotly.utils import PlotlyJSONEncoder
 from dashapp.errors import TickertoneError
 from dashapp.model.resolution import RESOLUTIONS, Resolution, end_us
 from dashapp.model.time import EpochUs, to_datetime
+from dashapp.model.variant import ALL, VARIANTS, Variant
 from dashapp.web.bar import bar
 from dashapp.web.figure import blanks
 from dashapp.web.parts import button, label, skeleton
@@ -50,9 +51,10 @@ CHUNK_FORM = 1
 
 # What the first chart needs; assets/desk.mjs fetches the rest once there is one.
 MODULES = (
-    "main", "action", "address", "arrangement", "average", "axis", "board", "cache", "candles", "chart", "chunks",
-    "clock", "crosshair", "desk", "effect", "element", "evidence", "link", "live", "offline", "painter", "place",
-    "preload", "session", "shade", "shelf", "stage", "stream", "theme", "ticks", "view", "watchlist", "zone", "zones",
+    "main", "action", "address", "arrangement", "average", "axis", "board", "cache", "candles", "chart", "choice",
+    "chunks", "clock", "crosshair", "desk", "effect", "element", "evidence", "link", "live", "offline", "painter",
+    "place", "preload", "recount", "session", "shade", "shelf", "stage", "stream", "theme", "ticks", "view",
+    "watchlist", "zone", "zones",
 )  # fmt: skip
 
 # What the page will want before its first candle, and would else ask for one after the other.
@@ -144,6 +146,7 @@ def table() -> dict[str, Any]:
         "presets": [
             {"name": each.name, "span_ms": None if each.span_us is None else each.span_us // 1_000} for each in PRESETS
         ],
+        "variants": [{"name": each.name, "statement": each.statement} for each in VARIANTS],
         "default_resolution": DEFAULT_RESOLUTION.name,
         "default_preset": DEFAULT_PRESET.name,
         "default_tickers": DEFAULT_TICKERS,
@@ -246,7 +249,11 @@ def cut_note(since: str, resolution: str, coarser: str) -> html.Div:
 
 
 def empty_note(
-    ticker: str, window: Window, stretches: list[tuple[EpochUs, EpochUs, int]], resolution: Resolution
+    ticker: str,
+    window: Window,
+    stretches: list[tuple[EpochUs, EpochUs, int]],
+    resolution: Resolution,
+    variant: Variant = ALL,
 ) -> html.Div:
     """Says that a range has no scores, and offers stretches that have some."""
     start, end = moment_text(window.start_us), moment_text(window.end_us)
@@ -255,6 +262,7 @@ def empty_note(
         role="status",
         children=[
             html.P(["No scores of ", html.B(ticker), f" from {start} to {end} UTC."]),
+            None if variant.is_all else html.P(f"Counted here: {variant.statement.lower()}.", className="quiet"),
             html.P("Ranges that have some:", className="quiet") if stretches else None,
             html.Div(
                 className="offers",

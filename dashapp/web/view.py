@@ -13,6 +13,7 @@ from typing import Any
 from dashapp.errors import BadRange, UsageError
 from dashapp.model.resolution import RESOLUTIONS, Resolution, ceil_us, floor_us, parse_resolution
 from dashapp.model.time import MAX_US, MIN_US, US_PER_DAY, EpochUs, parse_iso, to_iso
+from dashapp.model.variant import ALL, Variant, parse_variant
 from dashapp.query.series import TickerInfo
 
 # Candles a chart begins with: four to five pixels each on a chart that fills a laptop's screen.
@@ -51,13 +52,15 @@ _PRESET_BY_NAME = {preset.name: preset for preset in PRESETS}
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a browser looks at; either `preset` is set, or `start_us` and `end_us` are."""
+    """What a browser looks at; either `preset` is set, or `start_us` and `end_us` are. `scorer` None is the default."""
 
     tickers: tuple[str, ...]
     resolution: Resolution
     preset: Preset | None
     start_us: EpochUs | None = None
     end_us: EpochUs | None = None
+    variant: Variant = ALL
+    scorer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,7 @@ class Window:
 
 
 def parse_view(data: Mapping[str, Any]) -> View:
-    """The view a browser sent; raises UnknownResolution, BadTime or BadRange for what cannot be shown.
+    """The view a browser sent; raises UnknownResolution, UnknownVariant, BadTime or BadRange for what cannot be shown.
 
     Its tickers are taken as they are: each is judged, and answered, alone.
     """
@@ -88,16 +91,18 @@ def parse_view(data: Mapping[str, Any]) -> View:
     tickers = tuple(str(ticker) for ticker in data.get("tickers") or ())
     if len(tickers) > MAX_TICKERS:
         raise BadRange(f"{len(tickers)} tickers are more than one page shows; choose up to {MAX_TICKERS}.")
+    variant = parse_variant(str(data.get("variant") or ALL.name))
+    scorer = str(data["scorer"]) if data.get("scorer") else None
     name = data.get("range")
     if name != "custom":
         preset = _PRESET_BY_NAME.get(str(name))
         if preset is None:
             raise UsageError(f"range {str(name)[:40]!r} is unknown. Use one of: {', '.join(_PRESET_BY_NAME)}.")
-        return View(tickers, resolution, preset)
+        return View(tickers, resolution, preset, variant=variant, scorer=scorer)
     start_us, end_us = parse_iso(str(data.get("start")), "start"), parse_iso(str(data.get("end")), "end")
     if start_us >= end_us:
         raise BadRange(f"start {to_iso(start_us)} is not before end {to_iso(end_us)}.")
-    return View(tickers, resolution, None, start_us, end_us)
+    return View(tickers, resolution, None, start_us, end_us, variant, scorer)
 
 
 def window_of(view: View, infos: Iterable[TickerInfo], now_us: int) -> Window:

@@ -15,7 +15,7 @@ function setUp(cacheTag = undefined) {
   const news = [];
   const taken = [];
   const cache = {
-    scorer: "vader@1",
+    choice: { scorer: "vader@1" },
     widthOf: () => HOUR,
     get: () => (cacheTag ? { etag: cacheTag } : undefined),
     take: (...what) => taken.push(what.slice(0, 3).join(" ")),
@@ -49,7 +49,7 @@ test("tickers share a request where they want the same time, in the order of wha
 });
 
 test("an address names exactly one chunk", () => {
-  const address = addressOf({ tickers: ["A", "BTC/USD"], resolution: "1h", index: 1 }, HOUR, "vader@1");
+  const address = addressOf({ tickers: ["A", "BTC/USD"], resolution: "1h", index: 1 }, HOUR, { scorer: "vader@1" });
   const asked = Object.fromEntries(new URL(address, "http://page").searchParams);
   assert.deepEqual(asked, {
     tickers: "A,BTC/USD", resolution: "1h", start: "1970-01-21T00:00:00Z", end: "1970-02-10T00:00:00Z", limit: "480",

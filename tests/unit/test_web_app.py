@@ -356,7 +356,11 @@ def test_an_error_nobody_expected_reaches_the_log(
             "outputs": [{"id": name, "property": "data"} for name in ("pulse", "known", "heard")],
             "inputs": [{"id": "tick", "property": "n_intervals", "value": 1}],
             "changedPropIds": ["tick.n_intervals"],
-            "state": [{"id": "pulse", "property": "data"}, {"id": "known", "property": "data"}],
+            "state": [
+                {"id": "pulse", "property": "data"},
+                {"id": "known", "property": "data"},
+                {"id": "url", "property": "search"},
+            ],
         }
         answered = ask(server, body)
     assert "out of luck" in caplog.text

@@ -1,6 +1,8 @@
 // Candles of a variant, kept up to date: the stream tells of all texts, so what it says has changed is asked for anew. A
 // text may make another one a reprint that came up to a day later, so a day after it is asked for too.
 
+import { at } from "./address.mjs";
+
 const REPRINT_MS = 86_400_000;
 // What changes within this time is asked for together.
 const MERGE_MS = 250;
@@ -26,7 +28,7 @@ export function addressOf(tickers, resolution, width_ms, [start_ms, end_ms], { s
   const [start, end] = [first_ms, stop_ms].map((each_ms) => new Date(each_ms).toISOString().replace(".000Z", "Z"));
   const asked = { tickers: tickers.join(","), resolution, start, end, format: "columns", variant };
   if (scorer) asked.scorer = scorer;
-  return { address: `/api/v2/timeseries?${new URLSearchParams(asked)}`, first_ms, stop_ms };
+  return { address: at(`/api/v2/timeseries?${new URLSearchParams(asked)}`), first_ms, stop_ms };
 }
 
 export class Recount {

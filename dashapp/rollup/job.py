@@ -26,8 +26,8 @@ from dashapp.store.store import Store
 from dashapp.store.tables import DataFile, NewFile
 
 _ATTEMPTS = 5
-# More threads than two gain nothing on two cores, and each holds some dates in memory.
-_WORKERS = 2
+# One more than two cores, since a worker waits for the disk a quarter of its time; each holds some dates in memory.
+_WORKERS = 3
 # Batches that may be folded before their turn has come to be put together: enough to keep the workers busy while a
 # month is written, and no more, since the buckets of each are held in memory until then.
 _AHEAD = 2 * _WORKERS

@@ -102,7 +102,7 @@ class BucketsTable:
                 stored = pa.concat_tables([read_parquet(path, BUCKET_ROW_SCHEMA) for path in paths(old)])
                 if not merge:
                     stored = stored.filter(pc.field("start_us") < sealed_us)
-                rows = merge_partition(stored, rows, resolution)
+                rows = merge_partition(stored, rows.cast(BUCKET_ROW_SCHEMA), resolution)
                 replaced += old
             files.append(NewFile(file.partition, rows))
         return Written(self.table.write(files), replaced, sum(file.rows.num_rows for file in new))

@@ -126,23 +126,12 @@ _LABEL_COUNTS = f"""
         count_if(score_e6 <= -{LABEL_THRESHOLD_E6:d})::BIGINT AS negative"""
 
 
-def finest_sql(resolution: Resolution) -> str:
-    """SQL that groups the table `scores`, rows in order with `series` (ticker and scorer as a number) and `first_row`
-    (their place), into buckets with what does not depend on the order; by first row."""
+def group_sql(resolution: Resolution) -> str:
+    """SQL that groups the table `runs`, by `series` (date, ticker and scorer as a number) and `moment_us`, into
+    buckets: the start of each and the place of its first row; in any order."""
     return f"""
-    SELECT series, {bucket_start("published_us", resolution)} AS start_us, min(first_row) AS first_row,
-        max(score_e6) AS high_e6, min(score_e6) AS low_e6, count(*) AS count, sum(score_e6)::BIGINT AS sum_e6,
-        {_LABEL_COUNTS}
-    FROM scores GROUP BY series, start_us ORDER BY first_row"""
-
-
-def coarsen_sql(resolution: Resolution) -> str:
-    """SQL that groups the table `finer`, what `finest_sql` or this one gave, into buckets of a coarser resolution."""
-    return f"""
-    SELECT series, {bucket_start("finer.start_us", resolution)} AS start_us, min(first_row) AS first_row,
-        max(high_e6) AS high_e6, min(low_e6) AS low_e6, sum(count)::BIGINT AS count, sum(sum_e6)::BIGINT AS sum_e6,
-        sum(positive)::BIGINT AS positive, sum(neutral)::BIGINT AS neutral, sum(negative)::BIGINT AS negative
-    FROM finer GROUP BY ALL ORDER BY first_row"""
+    SELECT min(place) AS place, {bucket_start("moment_us", resolution)} AS start_us
+    FROM runs GROUP BY series, start_us"""
 
 
 def fold_sql(rows: str, resolution: Resolution) -> str:

@@ -55,6 +55,13 @@ BUCKET_ROW_SCHEMA = pa.schema(
         pa.field("last_position", pa.int64(), nullable=False),
     ]
 )
+# The same rows on their way into a file: recurring texts as numbers of a dictionary, which spares the writer to look up
+# each text. In a file both look the same.
+_ENCODED = pa.dictionary(pa.int32(), pa.string())
+_ENCODED_TYPES = {"ticker": _ENCODED, "scorer": _ENCODED, "sources": pa.list_(_ENCODED)}
+ENCODED_BUCKET_ROW_SCHEMA = pa.schema(
+    [field.with_type(_ENCODED_TYPES.get(field.name, field.type)) for field in BUCKET_ROW_SCHEMA]
+)
 BUCKET_TABLE_SCHEMA = pa.schema(
     [
         pa.field("resolution", pa.string(), nullable=False),

@@ -39,7 +39,9 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
-few_or_many = pytest.mark.parametrize("kills", [2, pytest.param(60, marks=pytest.mark.slow)])
+# A kill and what is checked after it take a few seconds, so many take longer than any one test may.
+many = [pytest.mark.slow, pytest.mark.timeout(1_800)]
+few_or_many = pytest.mark.parametrize("kills", [2, pytest.param(60, marks=many)])
 
 
 def start_module(name: str, *arguments: str | Path) -> subprocess.Popen[str]:
@@ -186,7 +188,7 @@ STEPS = [
     ("rollup", "rolled up", 40),
     ("full", "scores", 60),
     *(
-        pytest.param(name, start, 1, marks=pytest.mark.slow)
+        pytest.param(name, start, 1, marks=many)
         for name in ("append", "rollup", "full")
         for start in ("nothing", "scores", "rolled up")
     ),

@@ -105,8 +105,7 @@ class Scanner:
         ]
         if not groups:
             return None
-        # Without `pre_buffer`, which is for storage far away: here it copies, and takes a third of the time.
-        options = {"metadata": footer.metadata, "read_dictionary": _RECURRING, "pre_buffer": False, **CHECKED}
+        options = {"metadata": footer.metadata, "read_dictionary": _RECURRING, **CHECKED}
         with pq.ParquetFile(path, **options) as file:
             rows = file.read_row_groups(groups, columns=columns, use_threads=len(groups) > _FEW_GROUPS).combine_chunks()
         kept = np.flatnonzero(_matches(rows, wanted, self._moment))

@@ -6,8 +6,8 @@ import * as menu from "./menu.mjs";
 import { chartOf, scaleOf, stages } from "./stage.mjs";
 import * as view from "./view.mjs";
 
-const CANDLES = [["csv", "CSV"], ["parquet", "Parquet"], ["arrow", "Arrow"]];
-const TEXTS = [["csv", "CSV"], ["parquet", "Parquet"]];
+const WHATS = [["buckets", "Candles"], ["scores", "Scores"], ["items", "Texts"]];
+const FORMS = [["csv", "CSV"], ["parquet", "Parquet"], ["arrow", "Arrow"], ["jsonl", "JSON"]];
 
 /** `desk` is what this needs: view(), zone(), chosen(), which is the zone if one was chosen, place() and picture(ticker). */
 export function install(desk) {
@@ -29,15 +29,15 @@ export function addressOf(held, range, zone, withPlace) {
 }
 
 /** The address of an export of what is in view. A bucket is in it when any of it is in view. */
-export function exportOf(held, range, table, form) {
+export function exportOf(held, range, what, form) {
   const first_ms = Math.floor(range.start_ms / range.width_ms) * range.width_ms;
   const asked = { tickers: held.tickers.join(","), start: view.iso(first_ms), end: view.iso(range.end_ms), format: form };
   if (held.scorer) asked.scorer = held.scorer;
-  if (table === "buckets") asked.resolution = held.resolution;
+  if (what === "buckets") asked.resolution = held.resolution;
   // The export has the buckets of all texts.
-  const path = table === "buckets" && held.variant ? "timeseries" : "export";
+  const path = what === "buckets" && held.variant ? "timeseries" : "export";
   if (path === "timeseries") asked.variant = held.variant;
-  else asked.table = table;
+  else asked.what = what;
   return at(`/api/v2/${path}?${new URLSearchParams(asked)}`);
 }
 
@@ -52,19 +52,18 @@ function fill(root, desk) {
     field.select();
     copy.textContent = (await copied(address)) ? "Copied" : "Press Ctrl+C";
   });
-  const links = (title, table, forms) =>
+  const links = ([what, title]) =>
     make("div", { className: "files" },
       make("span", { textContent: title }),
-      forms.map(([form, name]) => make("a", { className: "act", href: exportOf(held, range, table, form), download: "", textContent: name })));
+      FORMS.map(([form, name]) => make("a", { className: "act", href: exportOf(held, range, what, form), download: "", textContent: name })));
   const pictures = stages().filter(chartOf).map((stage) => stage.closest(".card").dataset.ticker);
   root.replaceChildren(
     make("h2", { textContent: "This view, at these times" }),
     make("div", { className: "line" }, field, copy),
     ...(range && held.tickers.length
       ? [
-          make("h2", { textContent: "What is in view" }),
-          links("Candles", "buckets", CANDLES),
-          links("Texts", "scores", TEXTS),
+          make("h2", { textContent: "Export what is in view" }),
+          ...WHATS.map(links),
           make("div", { className: "files" }, make("span", { textContent: "Picture" }),
             pictures.slice(0, MOST_PICTURES).map((ticker) => make("button", { className: "act", textContent: ticker, onclick: () => desk.picture(ticker) }))),
         ]

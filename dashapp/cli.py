@@ -27,6 +27,7 @@ from rich.table import Table
 from dashapp import __version__, config, embedded
 from dashapp.clock import now_us
 from dashapp.commands.backup import add_backup_commands
+from dashapp.commands.export import add_export_command, check_exported
 from dashapp.commands.output import emit, mute_stdout, standard_output, write
 from dashapp.commands.scorer import add_scorer_commands, chosen_scorer
 from dashapp.commands.signals import stopped_by_signal
@@ -155,7 +156,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--format", choices=["table", "json", "csv"], help="table on a terminal, json with --json")
 
+    add_export_command(command)
+
     sub = command("verify", check, "Recompute every bucket from the raw scores by another way and compare.")
+    sub.add_argument(
+        "--export", metavar="DIR|FILE", help="check an export instead: its hashes, and its rows by the store"
+    )
     sub.add_argument("--sample", type=int, metavar="DAYS", help="only so many days, chosen at random, and the newest")
     command("status", status, "What the store holds and what waits for the rollup.")
 
@@ -327,7 +333,9 @@ def query(asked: argparse.Namespace, settings: Settings) -> int:
 
 
 def check(asked: argparse.Namespace, settings: Settings) -> int:
-    """Verify the store; 1 when any bucket differs."""
+    """Verify the store, or an export; 1 when anything differs."""
+    if asked.export is not None:
+        return check_exported(asked, settings)
     if asked.sample is not None and asked.sample < 1:
         raise UsageError(f"--sample is {asked.sample}; it must be at least 1.")
     reader = Reader(Store(settings), timeout_ms=_VERIFY_TIMEOUT_MS)

@@ -21,7 +21,10 @@ TickertoneError
 │   ├── TooLarge               more in one request than is taken: HTTP 413
 │   ├── BadKeyName             a name that no API key can have, or that one has already
 │   ├── BadUserName            a name that no user can have
-│   └── BadPassword            a password that is too short or too long to be taken
+│   ├── BadPassword            a password that is too short or too long to be taken
+│   ├── RevisionGone           a revision that the store cannot show any more: HTTP 410
+│   ├── OutputExists           a file or folder that would have to be overwritten
+│   └── BadExport              a folder, manifest or state file of another export than it is used for
 ├── Unauthorized               no login or API key, or one that is not valid here: HTTP 401
 ├── Forbidden                  whoever asks may not have this, or not from there: HTTP 403
 ├── NotFound                   HTTP 404
@@ -41,7 +44,7 @@ TickertoneError
 │   └── SourceGarbled          an answer that cannot be read
 ├── FeedRunning                another process polls for this store: exit code 1
 ├── JobRunning                 somebody else does this job of the store: exit code 1
-├── OutputNotWritable          standard output takes no more: exit code 1
+├── OutputNotWritable          standard output or a file takes no more: exit code 1
 └── StoreError                 the store cannot do it now: exit code 1, HTTP 503
     ├── StoreMissing           no store at that place
     ├── StoreUnreachable       an object store that gives no answer, or refuses
@@ -99,6 +102,23 @@ class BadRange(UsageError):
     """A range that ends before it starts, or a limit out of bounds."""
 
     code = "BAD_RANGE"
+
+
+class RevisionGone(UsageError):
+    """A revision that the store cannot show any more: raw scores that came since then are not kept."""
+
+    code = "REVISION_GONE"
+    http_status = 410
+
+
+class OutputExists(UsageError):
+    """A file or folder that would have to be overwritten."""
+
+
+class BadExport(UsageError):
+    """A folder, manifest or state file that is not of the export it is used for."""
+
+    code = "BAD_EXPORT"
 
 
 class BadCursor(UsageError):
@@ -343,7 +363,7 @@ class TooManyStreams(TryLater):
 
 
 class OutputNotWritable(TickertoneError):
-    """Standard output takes no more, such as a file on a full disk."""
+    """Standard output or a file takes no more: permission, disk full."""
 
 
 class StoreError(TickertoneError):

@@ -2,25 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Annotated
+import asyncio
+import os
+import threading
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from dashapp.api import bodies, negotiate, params
 from dashapp.api.desk import Desk, get
-from dashapp.errors import BadParameter
+from dashapp.errors import BadParameter, Overloaded
 from dashapp.model.resolution import parse_resolution
-from dashapp.query.export import EXPORT_FORMATS, Question, export
+from dashapp.query.export import WHATS, Export, Question, export
 
+T = TypeVar("T")
+
+EXPORT_FORMATS = ("parquet", "csv", "arrow", "jsonl")
 FormAsked = Annotated[str | None, params.one_of(*EXPORT_FORMATS), Query(alias="format", description=params.FORM_TEXT)]
-TABLES = ("buckets", "scores")
-_ENDINGS = {"parquet": "parquet", "csv": "csv", "arrow": "arrows"}
+_ENDINGS = {"parquet": "parquet", "csv": "csv", "arrow": "arrows", "jsonl": "jsonl"}
+# What the forms are called where there are more of them.
+_FORMS = {"arrow": "arrows"}
+_PACKED = ("csv", "jsonl")
+
+# Each holds some row groups in memory, about 100 MB.
+MOST_RUNNING = 4
+_RETRY_AFTER_S = 10
+# Whoever looks at a page goes first: the kernel gives a thread of this niceness what the others leave.
+_NICENESS = 10
+
+
+class Exporting:
+    """The exports under way in this process: few, all made by one thread that lets others go first."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="export", initializer=_be_nice)
+        self._running = 0
+
+    async def call(self, function: Callable[..., T], *arguments: Any) -> T:
+        """What the function returns, from the thread of exports."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
+
+    def begin(self) -> None:
+        """Count one more; raises Overloaded."""
+        if self._running >= MOST_RUNNING:
+            raise Overloaded(
+                f"{MOST_RUNNING} exports are under way. Ask again when one of them is done.",
+                retry_after_s=_RETRY_AFTER_S,
+            )
+        self._running += 1
+
+    def end(self, close: Callable[[], None]) -> None:
+        """Count one less, and let go of what it holds, once the piece that is being made is done."""
+        self._running -= 1
+        self._pool.submit(close)
+
+
+def _be_nice() -> None:
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+
+
+class _Pieces(StreamingResponse):
+    """A response that tells when it is over, sent or given up."""
+
+    ended: Callable[[], None]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self.ended()
 
 
 def add_routes(router: APIRouter, desk: Desk) -> None:
     """Adds the route of exports."""
+    exporting = Exporting()
 
     @get(
         router,
@@ -31,46 +90,73 @@ def add_routes(router: APIRouter, desk: Desk) -> None:
     )
     async def export_table(
         request: Request,
-        table: Annotated[str, params.one_of(*TABLES), Query(description="What to export")] = "buckets",
+        what: Annotated[str | None, params.one_of(*WHATS), Query(description="What to export, buckets without")] = None,
+        table: Annotated[
+            str | None, params.one_of(*WHATS), Query(description="Another name of `what`", deprecated=True)
+        ] = None,
         resolution: Annotated[
-            str | None, params.RESOLUTION, Query(description="The width of the buckets, 1m without; not for scores")
+            str | None, params.RESOLUTION, Query(description="The width of the buckets, 1m without; of nothing else")
         ] = None,
         tickers: params.TickersOrAll = None,
         start: params.StartAsked = None,
         end: params.EndAsked = None,
         scorer: params.ScorerAsked = None,
+        revision: params.RevisionAsked = None,
+        since_revision: params.SinceRevisionAsked = None,
         form: FormAsked = None,
     ) -> Response:
-        """Buckets or scores of a range, ascending by time, of one state of the store; all there is without times."""
-        if table not in TABLES:
-            raise BadParameter(f"table {table[:40]!r} is unknown. Use one of: {', '.join(TABLES)}.", valid=list(TABLES))
-        if table == "scores" and resolution is not None:
-            raise BadParameter("Scores have no resolution; leave it out, or export buckets.", parameter="resolution")
+        """Buckets, scores or items of a range, ascending by time, of one state of the store; all there is without
+        times."""
+        asked = what or table or "buckets"
+        if asked not in WHATS:
+            raise BadParameter(f"what {asked[:40]!r} is unknown. Use one of: {', '.join(WHATS)}.", valid=list(WHATS))
+        if asked != "buckets" and resolution is not None:
+            raise BadParameter(f"{asked} have no resolution; leave it out, or export buckets.", parameter="resolution")
         question = Question(
-            resolution=parse_resolution("1m" if resolution is None else resolution) if table == "buckets" else None,
+            what=asked,
+            resolution=parse_resolution("1m" if resolution is None else resolution) if asked == "buckets" else None,
             tickers=None if tickers is None else params.parse_tickers(tickers),
             start=start,
             end=end,
             scorer=scorer,
+            revision=params.parse_revision(revision, "revision"),
+            since=params.parse_revision(since_revision, "since_revision"),
         )
         chosen = negotiate.choose(form, request.headers.get("accept"), EXPORT_FORMATS)
-        made = await desk.call(export, desk.reader, question, chosen, desk.now_us())
-        name = f"tickertone-{table}{f'-{question.resolution.name}' if question.resolution else ''}"
+        made = await desk.call(export, desk.reader, question)
+        coding = None
+        if chosen in _PACKED:
+            coding = negotiate.coding(request.headers.get("accept-encoding"), ("gzip",))
+        name = f"tickertone-{asked}{f'-{question.resolution.name}' if question.resolution else ''}"
         headers = {
             "Cache-Control": "no-store",
-            "Vary": "Accept",
+            "Vary": "Accept, Accept-Encoding",
             "Tickertone-Revision": str(made.revision),
             "Content-Disposition": f'attachment; filename="{name}.{_ENDINGS[chosen]}"',
+            **({} if coding is None else {"Content-Encoding": coding}),
         }
         if request.method == "HEAD":
             return Response(media_type=negotiate.MEDIA_TYPES[chosen], headers=headers)
-        # The first piece is read before the answer begins: an error that comes later can only cut it short.
-        first = await desk.call(next, made.pieces, b"")
+        form_made = _FORMS.get(chosen, chosen) if coding is None else f"{chosen}.gz"
+        return await _sent(exporting, made, form_made, negotiate.MEDIA_TYPES[chosen], headers)
 
-        async def pieces() -> AsyncIterator[bytes]:
-            yield first
-            # A thread of the pool is held for one piece at a time, so that an export leaves room for others.
-            while piece := await desk.call(next, made.pieces, b""):
-                yield piece
 
-        return StreamingResponse(pieces(), media_type=negotiate.MEDIA_TYPES[chosen], headers=headers)
+async def _sent(exporting: Exporting, made: Export, form: str, media_type: str, headers: dict[str, str]) -> Response:
+    """The response with the pieces of an export, each made when the one before is on its way."""
+    exporting.begin()
+    pieces = made.pieces(form)
+    try:
+        # The first piece is made before the answer begins: an error that comes later can only cut it short.
+        first = await exporting.call(next, pieces, b"")
+    except BaseException:
+        exporting.end(pieces.close)
+        raise
+
+    async def sent() -> AsyncIterator[bytes]:
+        yield first
+        while piece := await exporting.call(next, pieces, b""):
+            yield piece
+
+    response = _Pieces(sent(), media_type=media_type, headers=headers)
+    response.ended = lambda: exporting.end(pieces.close)
+    return response

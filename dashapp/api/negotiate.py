@@ -16,6 +16,7 @@ MEDIA_TYPES = {
     "csv": "text/csv; charset=utf-8",
     "arrow": "application/vnd.apache.arrow.stream",
     "parquet": "application/vnd.apache.parquet",
+    "jsonl": "application/x-ndjson",
 }
 
 
@@ -48,13 +49,13 @@ def choose(form: str | None, accept: str | None, offered: Sequence[str]) -> str:
     return best
 
 
-def coding(accept_encoding: str | None) -> str | None:
-    """The best content coding that the client takes of those that are made: br, gzip, or None for none."""
+def coding(accept_encoding: str | None, offered: Sequence[str] = ("br", "gzip")) -> str | None:
+    """The best content coding that the client takes of those that are made, or None for none."""
     weights = {}
     for part in (accept_encoding or "").split(","):
         name, *parameters = (piece.strip().lower() for piece in part.split(";"))
         weights[name] = _quality(parameters)
-    found = [name for name in ("br", "gzip") if weights.get(name, weights.get("*", 0.0)) > 0]
+    found = [name for name in offered if weights.get(name, weights.get("*", 0.0)) > 0]
     return max(found, key=lambda name: weights.get(name, weights.get("*", 0.0)), default=None)
 
 

@@ -74,7 +74,13 @@ VariantAsked = Annotated[
     WithJsonSchema({"type": "string", "enum": [each.name for each in VARIANTS]}),
     Query(description="Which texts count: all, each story once (no reprints within 24 hours), relevant ones, or both"),
 ]
-
+_REVISION = WithJsonSchema({"type": "integer", "minimum": 0, "maximum": 10**_MAX_LIMIT_DIGITS - 1})
+RevisionAsked = Annotated[
+    str | None, _REVISION, Query(description="As the store was at this revision; as it is without")
+]
+SinceRevisionAsked = Annotated[
+    str | None, _REVISION, Query(description="Only what came, changed or was closed after this revision")
+]
 
 ExplainAsked = Annotated[
     str,
@@ -139,6 +145,15 @@ def parse_tickers(text: str) -> tuple[str, ...]:
             limit=MAX_TICKERS,
         )
     return tickers
+
+
+def parse_revision(text: str | None, name: str) -> int | None:
+    """The number; raises BadRange for what is none."""
+    if text is None:
+        return None
+    if not text.isascii() or not text.isdigit() or len(text) > _MAX_LIMIT_DIGITS:
+        raise BadRange(f"{name} {text[:40]!r} is not a revision, which is a whole number.", parameter=name)
+    return int(text)
 
 
 def parse_limit(text: str | None) -> int | None:

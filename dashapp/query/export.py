@@ -1,77 +1,181 @@
-"""Export: buckets or scores of any range as one file, made and sent in pieces, so that its size does not matter.
+"""Export: buckets, scores or items of any range, made in pieces, so that its size does not matter.
 
-All pieces are of one state of the store. They are ascending by time, so a range exported twice gives the same rows in
-the same order, and the older part of a growing store stays as it was.
+An export is of one state of the store: the buckets as they were, with all that had come, at a revision. It is
+ascending by time, cut into row groups of a fixed size, and tells no time of its own. So the same question about the
+same revision gives the same bytes, whatever has been rolled up, put together or added since.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from dashapp.model.resolution import Resolution, ceil_us
-from dashapp.model.time import EpochUs
-from dashapp.query import answer
-from dashapp.query.reply import writer_of
-from dashapp.query.series import SeriesReader
-from dashapp.store import extracts
-from dashapp.store.answers import BUCKETS, SCORES
+import orjson
 
-EXPORT_FORMATS = ("parquet", "csv", "arrow")
+from dashapp import __version__
+from dashapp.errors import BadParameter
+from dashapp.model.resolution import Resolution, ceil_us
+from dashapp.model.time import MIN_US, EpochUs, to_iso
+from dashapp.query import answer
+from dashapp.query.series import SeriesReader
+from dashapp.store import answers, extracts
+from dashapp.store.extracts import Take
+from dashapp.store.states import state_at
+
+WHATS = ("buckets", "scores", "items")
+# Good to scan, and to skip by their bounds; about 20 MB, also of rows that hold texts or are written as such.
+BUCKETS_A_BLOCK = 131_072
+TEXTS_A_BLOCK = 32_768
+
+_WRITERS: dict[str, Callable[[Any], answers.Writer]] = {
+    "parquet": answers.ParquetWriter,
+    "csv": answers.CsvWriter,
+    "csv.gz": lambda schema: answers.GzipWriter(answers.CsvWriter(schema)),
+    "jsonl": answers.JsonlWriter,
+    "jsonl.gz": lambda schema: answers.GzipWriter(answers.JsonlWriter(schema)),
+    "arrow": answers.ArrowFileWriter,
+    "arrows": answers.ArrowWriter,
+}
+FORMS = tuple(_WRITERS)
+TYPED = ("parquet", "arrow", "arrows")
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What was asked for: buckets of a resolution, or scores where it is None; of all tickers where they are None."""
+    """What was asked for: `resolution` of buckets and of nothing else; all tickers where they are None; times and
+    scorer as they came.
 
+    `revision` is the newest where it is None. With `since`, only what is not the same as it was at that revision.
+    """
+
+    what: str
     resolution: Resolution | None
     tickers: tuple[str, ...] | None = None
     start: str | None = None
     end: str | None = None
     scorer: str | None = None
+    revision: int | None = None
+    since: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """An export under way: what state of the store it is of, and its bytes."""
+    """An export to be made: what it is of, and its rows as often as they are asked for."""
 
-    revision: int
-    pieces: Iterator[bytes]
+    reader: SeriesReader
+    question: Question
+    take: Take
+    start_us: EpochUs
+    end_us: EpochUs
+
+    @property
+    def revision(self) -> int:
+        """The revision of its state: the last commit that brought scores."""
+        return self.take.state.revision
+
+    @property
+    def moment_us(self) -> int:
+        """When that commit was accepted."""
+        return self.take.state.moment_us
+
+    @property
+    def scorer(self) -> str:
+        """Whose scores it is of."""
+        return self.take.scorer
+
+    def schema(self, form: str, *, partitioned: bool = False) -> Any:
+        """Its columns in a form; CSV has those of `query`, and a file of a partition none that its folder names."""
+        exact, plain = {
+            "buckets": (answers.BUCKETS_EXACT, answers.BUCKETS),
+            "scores": (answers.SCORES_EXACT, answers.SCORES),
+            "items": (answers.TEXTS, answers.TEXTS),
+        }[self.question.what]
+        schema = plain if form.startswith("csv") else exact
+        if partitioned and self.question.resolution is not None:
+            schema = schema.remove(schema.get_field_index("resolution"))
+        return schema.with_metadata({"tickertone": orjson.dumps(self.about(schema.names))})
+
+    def about(self, columns: list[str]) -> dict[str, Any]:
+        """What the files say of themselves."""
+        question = self.question
+        return {
+            "software": f"tickertone {__version__}",
+            "what": question.what,
+            "resolution": None if question.resolution is None else question.resolution.name,
+            "scorer": self.scorer,
+            "tickers": question.tickers,
+            "start": question.start,
+            "end": question.end,
+            "since_revision": question.since,
+            "revision": self.revision,
+            "revision_accepted": None if self.moment_us == MIN_US else to_iso(self.moment_us),
+            "units": {name: answers.UNITS[name] for name in columns if name in answers.UNITS},
+        }
+
+    def tables(self) -> Generator[Any, None, None]:
+        """Its rows, some at a time, with all columns that any form has."""
+        reader, take, resolution = self.reader.reader, self.take, self.question.resolution
+        if resolution is not None:
+            for begin, stop in extracts.takes_of_buckets(take, resolution, self.start_us, self.end_us):
+                yield extracts.buckets_of(reader, take, resolution, begin, stop)
+        else:
+            for begin, stop in extracts.takes_of_scores(take, self.start_us, self.end_us):
+                yield extracts.scores_of(reader, take, begin, stop)
+
+    def partitioned(self) -> Generator[tuple[str, Any], None, None]:
+        """The same, cut by period in UTC, each piece with the name of its period; those of one period in a row."""
+        moment, kind = "published", "day"
+        if self.question.resolution is not None:
+            moment, kind = "timestamp", self.question.resolution.period_kind
+        for table in self.tables():
+            yield from extracts.by_period(table, moment, kind)
+
+    def blocks(self, tables: Iterator[Any], schema: Any, form: str) -> Iterator[Any]:
+        """Rows as the row groups of a file of this schema and form."""
+        rows = BUCKETS_A_BLOCK if self.question.what == "buckets" and form in TYPED else TEXTS_A_BLOCK
+        selected = (table.select(schema.names).replace_schema_metadata(schema.metadata) for table in tables)
+        return extracts.blocks(selected, rows)
+
+    def pieces(self, form: str) -> Generator[bytes, None, None]:
+        """The bytes of all of it as one file of one of FORMS, none of the pieces empty."""
+        schema = self.schema(form)
+        for piece, _ in encoded(self.blocks(self.tables(), schema, form), schema, form):
+            yield piece
 
 
-def export(reader: SeriesReader, question: Question, form: str, now_us: EpochUs) -> Export:
-    """The export of a question in one of EXPORT_FORMATS.
+def encoded(blocks: Iterator[Any], schema: Any, form: str) -> Iterator[tuple[bytes, int]]:
+    """The bytes of a file, none of the pieces empty, each with the number of rows that it brings."""
+    writer = _WRITERS[form](schema)
+    waiting = 0
+    for block in blocks:
+        waiting += block.num_rows
+        if piece := writer.write(block):
+            yield piece, waiting
+            waiting = 0
+    if piece := writer.finish():
+        yield piece, waiting
 
-    Raises UsageError, NotFound and StoreError before the first piece; a StoreError while pieces are taken means that
-    the rest is missing. Each piece takes about 50,000 rows, some 0.3 s.
+
+def export(reader: SeriesReader, question: Question, view: Any = None) -> Export:
+    """The export of a question about a view of the store, the newest where there is none.
+
+    Raises UsageError, NotFound and StoreError; the last of them also while rows are taken, which means that the rest
+    is missing.
     """
+    if (question.resolution is None) == (question.what == "buckets"):
+        raise BadParameter("Buckets have a resolution, scores and items have none.", parameter="resolution")
     start_us, end_us = answer.open_range(question.start, question.end)
-    view = reader.view()
+    view = reader.view() if view is None else view
     scorer = reader.scorer(question.scorer, view)
     if question.tickers is not None:
         reader.require(view, question.tickers, scorer)
-    resolution = question.resolution
-    if resolution is None:
-        stretches = extracts.score_stretches(view, start_us, end_us)
-        tables = (
-            extracts.export_scores(reader.reader, view, question.tickers, scorer, begin, stop)
-            for begin, stop in stretches
+    state = state_at(reader.reader, view, question.revision)
+    since = None if question.since is None else state_at(reader.reader, view, question.since)
+    if since is not None and since.revision > state.revision:
+        raise BadParameter(
+            f"since_revision {question.since} is later than revision {state.revision}.", parameter="since_revision"
         )
-        return Export(view.revision, _pieces(tables, SCORES, form))
-    start_us, end_us = ceil_us(start_us, resolution), ceil_us(end_us, resolution)
-    buckets = (
-        extracts.export_buckets(reader.reader, view, question.tickers, scorer, resolution, begin, stop, now_us)
-        for begin, stop in extracts.bucket_stretches(view, resolution, start_us, end_us)
-    )
-    return Export(view.revision, _pieces(buckets, BUCKETS, form))
-
-
-def _pieces(tables: Iterator[Any], schema: Any, form: str) -> Iterator[bytes]:
-    """The bytes of a file, none of the pieces empty; the first one holds rows where there are any."""
-    writer = writer_of(schema, form)
-    for table in tables:
-        if piece := writer.write(table):
-            yield piece
-    if piece := writer.finish():
-        yield piece
+    if question.resolution is not None:
+        start_us, end_us = ceil_us(start_us, question.resolution), ceil_us(end_us, question.resolution)
+    return Export(reader, question, Take(state, question.tickers, scorer, since), start_us, end_us)

@@ -1,24 +1,37 @@
 """Extracts: what is read for taking away or for reading up, rather than for drawing: raw scores, and whole ranges.
 
-A whole range is read in stretches of about EXPORT_ROWS rows, so that its size does not matter.
+A whole range is read in stretches of about so many rows, so that its size does not matter.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from dashapp.model.resolution import Resolution
+from dashapp.model.score import POSITION_BITS, position_of
 from dashapp.model.variant import Variant
-from dashapp.store.answers import BUCKETS, ITEMS, SCORES
+from dashapp.store.answers import BUCKETS_EXACT, ITEMS, SCORES, SCORES_EXACT
 from dashapp.store.reader import Reader, View
-from dashapp.store.tables import paths
+from dashapp.store.states import State, buckets_at
+from dashapp.store.tables import DataFile, paths
 
-# Enough rows for a good row group; with texts, about 30 MB.
-EXPORT_ROWS = 50_000
+# With texts, about 30 MB.
+SCORE_ROWS = 50_000
+# A day of 1m of 170 tickers, so that no file of such a day is read twice; about 60 MB.
+BUCKET_ROWS = 250_000
+
+_BUCKET_COLUMNS = (
+    "ticker", "start_us", "open_e6", "high_e6", "low_e6", "close_e6", "count", "sum_e6", "positive", "neutral",
+    "negative", "sources", "last_position",
+)  # fmt: skip
 
 _SCORE_COLUMNS = """item_id AS id, ticker, published_us AS published, accepted_us AS accepted, scorer,
     score_e6 / 1e6 AS score, label, confidence, relevance, source, url, text, story_id, position"""
@@ -57,51 +70,108 @@ def newest_scores(
     return rows.append_column(ITEMS.field("counts"), counts)
 
 
-def export_scores(
-    reader: Reader, view: View, tickers: Collection[str] | None, scorer: str, start_us: int, end_us: int
-) -> pa.Table:
-    """The scores published in [start_us, end_us), by time, ticker and item id, as rows of SCORES; None: all tickers."""
-    where, params = ("true", {}) if tickers is None else ("list_contains($tickers, ticker)", {"tickers": list(tickers)})
-    return _scores(reader, view, scorer, start_us, end_us, where, "published_us, ticker, item_id", params)
+@dataclass(frozen=True, slots=True)
+class Take:
+    """What to take away of one state of the store: of these tickers (None: of all), by one scorer.
+
+    Where `since` is another state, an earlier one, only what is not the same as it was then.
+    """
+
+    state: State
+    tickers: tuple[str, ...] | None
+    scorer: str
+    since: State | None
+
+    @property
+    def first(self) -> int:
+        """The first position that is news."""
+        return position_of(0 if self.since is None else self.since.revision + 1, 0)
 
 
-def export_buckets(
-    reader: Reader,
-    view: View,
-    tickers: Collection[str] | None,
-    scorer: str,
-    resolution: Resolution,
-    start_us: int,
-    end_us: int,
-    now_us: int,
-) -> pa.Table:
-    """The buckets starting in [start_us, end_us), by time and ticker, as rows of BUCKETS; None: of all tickers."""
-    rows = reader.buckets(view, resolution, start_us, end_us, tickers=tickers, scorer=scorer)
-    rows = rows.sort_by([("start_us", "ascending"), ("ticker", "ascending")])
-    millionths = {"open": "open_e6", "high": "high_e6", "low": "low_e6", "close": "close_e6", "sum": "sum_e6"}
-    start = rows.column("start_us")
+def scores_of(reader: Reader, take: Take, start_us: int, end_us: int) -> pa.Table:
+    """The scores published in [start_us, end_us), by time, ticker and item id, as rows of SCORES_EXACT."""
+    where, params = "position >= $first AND position < $limit", {"first": take.first, "limit": take.state.limit}
+    if take.tickers is not None:
+        where, params = f"{where} AND list_contains($tickers, ticker)", {**params, "tickers": list(take.tickers)}
+    order = "published_us, ticker, item_id"
+    rows = _scores(reader, take.state.view, take.scorer, start_us, end_us, where, order, params)
+    score_e6 = pc.round(pc.multiply(rows.column("score"), 1e6)).cast(pa.int32())
+    return rows.append_column(SCORES_EXACT.field("score_e6"), score_e6)
+
+
+def buckets_of(reader: Reader, take: Take, resolution: Resolution, start_us: int, end_us: int) -> pa.Table:
+    """The buckets starting in [start_us, end_us), by time and ticker, as rows of BUCKETS_EXACT.
+
+    A bucket is partial when its interval was not over at the moment of the state, so that what a state says of it does
+    not depend on when it is asked.
+    """
+    rows = buckets_at(
+        reader, take.state, take.tickers, take.scorer, resolution, start_us, end_us, _BUCKET_COLUMNS
+    ).combine_chunks()
+    starts_us: NDArray[np.int64] = rows.column("start_us").to_numpy()
+    is_partial = starts_us > take.state.moment_us - resolution.width_us
+    if take.since is not None:
+        is_news = rows.column("last_position").to_numpy() >= take.first
+        is_news |= ~is_partial & (starts_us > take.since.moment_us - resolution.width_us)
+        kept = np.flatnonzero(is_news)
+    else:
+        kept = np.arange(len(starts_us))
+    # Rows come by ticker and time; sorting small numbers by time takes no comparisons.
+    slots = (starts_us[kept] - start_us) // resolution.width_us
+    kept = kept[np.argsort(slots.astype(np.uint16) if len(slots) and slots.max() < 2**16 else slots, kind="stable")]
+    rows = rows.take(pa.array(kept))
+    numbers = {name: rows.column(name).to_numpy() for name in ("sum_e6", "count", "last_position")}
     made = {
         "resolution": pa.repeat(resolution.name, rows.num_rows),
-        "timestamp": start,
-        "avg": pc.divide(rows.column("sum_e6").cast(pa.float64()), pc.multiply(rows.column("count"), 1e6)),
-        "is_partial": pc.greater(start, now_us - resolution.width_us),
-        **{name: pc.divide(rows.column(stored).cast(pa.float64()), 1e6) for name, stored in millionths.items()},
+        "timestamp": rows.column("start_us"),
+        "sum": numbers["sum_e6"] / 1e6,
+        "avg": numbers["sum_e6"] / (numbers["count"] * 1e6),
+        "is_partial": is_partial[kept],
+        "scorer": pa.repeat(take.scorer, rows.num_rows),
+        "revision": numbers["last_position"] >> POSITION_BITS,
+        **{name: rows.column(f"{name}_e6").to_numpy() / 1e6 for name in ("open", "high", "low", "close")},
     }
-    columns = [made[name] if name in made else rows.column(name) for name in BUCKETS.names]
-    return pa.table([column.cast(field.type) for column, field in zip(columns, BUCKETS, strict=True)], schema=BUCKETS)
+    columns = [
+        pa.array(made[name]) if isinstance(made.get(name), np.ndarray) else made.get(name)
+        for name in BUCKETS_EXACT.names
+    ]
+    columns = [
+        rows.column(name) if column is None else column
+        for name, column in zip(BUCKETS_EXACT.names, columns, strict=True)
+    ]
+    return pa.table(
+        [column.cast(field.type) for column, field in zip(columns, BUCKETS_EXACT, strict=True)], schema=BUCKETS_EXACT
+    )
 
 
 def score_stretches(view: View, start_us: int, end_us: int) -> list[tuple[int, int]]:
-    """Ranges to export scores in, one after the other: they cover those of [start_us, end_us)."""
-    return _stretches([(*file.bounds["published_us"], file.rows) for file in view.score_files], start_us, end_us, 1)
+    """Ranges to read scores in, one after the other: they cover those of [start_us, end_us)."""
+    rows = [(*file.bounds["published_us"], file.rows) for file in view.score_files]
+    return _stretches(rows, start_us, end_us, 1, SCORE_ROWS)
 
 
-def bucket_stretches(view: View, resolution: Resolution, start_us: int, end_us: int) -> list[tuple[int, int]]:
-    """Ranges to export buckets in, one after the other: they cover those of [start_us, end_us)."""
-    files = view.bucket_files.get(resolution.name, ())
+def takes_of_scores(take: Take, start_us: int, end_us: int) -> list[tuple[int, int]]:
+    """Ranges to take scores in, one after the other: they cover those of [start_us, end_us)."""
+    files = [file for file in take.state.view.score_files if file.bounds["position"][1] >= take.first]
+    rows = [(*file.bounds["published_us"], file.rows) for file in files]
+    return _stretches(rows, start_us, end_us, 1, SCORE_ROWS)
+
+
+def takes_of_buckets(take: Take, resolution: Resolution, start_us: int, end_us: int) -> list[tuple[int, int]]:
+    """Ranges to take buckets in, one after the other: they cover those of [start_us, end_us)."""
+    view = take.state.view
+    files = [file for file in view.bucket_files.get(resolution.name, ()) if _has_news(file, take, resolution)]
     rows = [(*file.bounds["start_us"], file.rows) for file in files]
     rows += [(*file.bounds["published_us"], file.rows) for file in view.tail_files]
-    return _stretches(rows, start_us, end_us, resolution.width_us)
+    return _stretches(rows, start_us, end_us, resolution.width_us, BUCKET_ROWS)
+
+
+def _has_news(file: DataFile, take: Take, resolution: Resolution) -> bool:
+    """Whether a file may hold buckets that came, changed or were closed since the state before."""
+    if take.since is None or file.bounds["last_position"][1] >= take.first:
+        return True
+    low, high = file.bounds["start_us"]
+    return high > take.since.moment_us - resolution.width_us and low <= take.state.moment_us - resolution.width_us
 
 
 def _scores(
@@ -130,9 +200,9 @@ def _scores(
 
 
 def _stretches(
-    rows: Iterable[tuple[int, int, int]], start_us: int, end_us: int, width_us: int
+    rows: Iterable[tuple[int, int, int]], start_us: int, end_us: int, width_us: int, most_rows: int
 ) -> list[tuple[int, int]]:
-    """Ranges with about EXPORT_ROWS rows each at most, ascending, that begin and end at multiples of `width_us`.
+    """Ranges with about `most_rows` rows each at most, ascending, that begin and end at multiples of `width_us`.
 
     `rows` are (first moment, last moment, number of rows) of files.
     """
@@ -148,6 +218,31 @@ def _stretches(
             merged.append([begin, stop, count])
     cut: list[tuple[int, int]] = []
     for begin, stop, count in merged:
-        step = max(1, -(-(stop - begin) * EXPORT_ROWS // (count * width_us))) * width_us
+        step = max(1, -(-(stop - begin) * most_rows // (count * width_us))) * width_us
         cut += [(at, min(at + step, stop)) for at in range(begin, stop, step)]
     return cut
+
+
+def by_period(rows: pa.Table, moment: str, kind: str) -> list[tuple[str, pa.Table]]:
+    """Rows that ascend by a moment, cut into days, months or years in UTC, each with its name, such as 2024-02."""
+    if not rows.num_rows:
+        return []
+    moments_us = rows.column(moment).cast(pa.int64()).to_numpy()
+    periods = moments_us.astype("datetime64[us]").astype(f"datetime64[{kind[0].upper()}]")
+    begins = [0, *(np.flatnonzero(periods[1:] != periods[:-1]) + 1).tolist(), rows.num_rows]
+    return [(str(periods[begin]), rows.slice(begin, stop - begin)) for begin, stop in itertools.pairwise(begins)]
+
+
+def blocks(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
+    """The rows of tables of one schema, so many to a table, the rest in the last one; each in one piece of memory."""
+    held: list[pa.Table] = []
+    count = 0
+    for table in tables:
+        held.append(table)
+        count += table.num_rows
+        while count >= rows:
+            whole = pa.concat_tables(held)
+            yield whole.slice(0, rows).combine_chunks()
+            held, count = [whole.slice(rows)], count - rows
+    if count:
+        yield pa.concat_tables(held).combine_chunks()

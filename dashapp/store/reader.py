@@ -133,11 +133,12 @@ class Reader:
         tickers: Collection[str] | None = None,
         scorer: str | None = None,
         variant: Variant = ALL,
+        columns: Sequence[str] = BUCKET_ROW_SCHEMA.names,
     ) -> pa.Table:
         """Every bucket starting in [start_us, end_us), as rows of BUCKET_ROW_SCHEMA; of all tickers and of all scorers
-        unless some are named."""
+        unless some are named. With at least these columns; only they are read where that will do."""
         named = None if tickers is None else tuple(tickers)
-        return self._merged(view, _Asked(resolution, start_us, end_us, named, scorer, variant))
+        return self._merged(view, _Asked(resolution, start_us, end_us, named, scorer, variant), columns)
 
     def audit(self, view: View, resolution: Resolution, start_us: int, end_us: int, variant: Variant = ALL) -> pa.Table:
         """The same, in columns of texts and 64-bit numbers only.
@@ -298,9 +299,14 @@ class Reader:
         return self.table(sql, {**params, "files": paths(files)}).cast(schema)
 
     def _stored(self, files: Sequence[DataFile], asked: _Asked, columns: Sequence[str]) -> pa.Table:
-        """Stored buckets, by ticker, scorer and start: those of a few tickers are scanned for, all are queried."""
-        if asked.tickers is not None:
-            wanted = Wanted(frozenset(asked.tickers), asked.scorer, asked.start_us, asked.end_us)
+        """Stored buckets, by ticker, scorer and start: those of a few tickers are scanned for, all are queried.
+
+        A single file is in order already, so it is scanned in any case (measured on a day of 144,000 buckets: half the
+        time).
+        """
+        if asked.tickers is not None or len(files) == 1:
+            named = None if asked.tickers is None else frozenset(asked.tickers)
+            wanted = Wanted(named, asked.scorer, asked.start_us, asked.end_us)
             return self._scanner.rows(files, wanted, columns, timeout_ms=self._timeout_ms)
         where, params = asked.where("start_us")
         rows = self.table(

@@ -41,9 +41,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which rows: of these tickers, by this scorer or (None) any, with their moment in [start_us, end_us)."""
+    """Which rows: of these tickers, by this scorer, each any for None, with their moment in [start_us, end_us)."""
 
-    tickers: Collection[str]
+    tickers: Collection[str] | None
     scorer: str | None
     start_us: int
     end_us: int
@@ -101,7 +101,7 @@ class Scanner:
             )
             if first_us < wanted.end_us
             and last_us >= wanted.start_us
-            and any(low <= ticker <= high for ticker in wanted.tickers)
+            and (wanted.tickers is None or any(low <= ticker <= high for ticker in wanted.tickers))
         ]
         if not groups:
             return None
@@ -148,7 +148,8 @@ def _bounds(column: pq.ColumnChunkMetaData, lowest: T, highest: T) -> tuple[T, T
 def _matches(rows: pa.Table, wanted: Wanted, moment: str) -> NDArray[np.bool_]:
     moments_us = rows.column(moment).to_numpy()
     matches: NDArray[np.bool_] = (moments_us >= wanted.start_us) & (moments_us < wanted.end_us)
-    matches &= _is_one_of(rows.column("ticker"), wanted.tickers)
+    if wanted.tickers is not None:
+        matches &= _is_one_of(rows.column("ticker"), wanted.tickers)
     if wanted.scorer is not None:
         matches &= _is_one_of(rows.column("scorer"), (wanted.scorer,))
     return matches

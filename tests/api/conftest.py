@@ -46,7 +46,7 @@ def fill(store: Store) -> None:
         Score(f"now{number}", ticker, "test@1", EpochUs(NOW - number * 1_000_000), ScoreE6(number * 1_001), "wire", "t")
         for number, ticker in enumerate((*TICKERS, *TICKERS))
     ]
-    append(store, fresh)
+    append(store, fresh, accepted_us=NOW)
 
 
 @pytest.fixture(scope="module")

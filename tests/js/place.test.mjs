@@ -39,10 +39,10 @@ test("a shared address has the times of now and the zone, whatever was chosen", 
 });
 
 test("an export holds every bucket of which some is in view, and the texts of these", () => {
-  const asked = (table) => Object.fromEntries(new URLSearchParams(exportOf(held, range, table, "csv").split("?")[1]));
+  const asked = (what) => Object.fromEntries(new URLSearchParams(exportOf(held, range, what, "csv").split("?")[1]));
   const both = { tickers: "AAPL,BTC/USD", start: "2014-06-03T09:00:00Z", end: "2014-06-03T12:30:00Z", format: "csv" };
-  assert.deepEqual(asked("buckets"), { table: "buckets", resolution: "1h", ...both });
-  assert.deepEqual(asked("scores"), { table: "scores", ...both });
+  assert.deepEqual(asked("buckets"), { what: "buckets", resolution: "1h", ...both });
+  assert.deepEqual(asked("items"), { what: "items", ...both });
 });
 
 const chart = {

@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from dashapp.ingest.sources.ahead import read_ahead
+from dashapp.store.ahead import read_ahead
 
 
 def test_the_values_come_in_order_from_another_thread_and_only_so_many_ahead() -> None:

@@ -60,7 +60,7 @@ HOMES = {
     "torch": ("dashapp.ingest.scoring.finbert",),
     "httpx": ("dashapp.ingest.sources",),
     "feedparser": ("dashapp.ingest.sources",),
-    "rich": ("dashapp.cli",),
+    "rich": ("dashapp.cli", "dashapp.commands"),
     "prometheus_client": ("dashapp.api",),
 }
 

@@ -13,12 +13,12 @@ from dashapp.errors import UnreadableInput
 from dashapp.ingest.columns import MAX_SOURCE_CHARS, RowOptions, guess_mapping
 from dashapp.ingest.rejects import Rejection
 from dashapp.ingest.sources import csv, document, jsonl, parquet
-from dashapp.ingest.sources.ahead import read_ahead
 from dashapp.ingest.sources.columnar import Columns, columns_of
 from dashapp.ingest.sources.rows import Table, items_of
 from dashapp.ingest.sources.stream import STDIN, ByteStream, Progress, opened
 from dashapp.ingest.text import clean_text
 from dashapp.model.item import Item
+from dashapp.store.ahead import read_ahead
 
 T = TypeVar("T")
 

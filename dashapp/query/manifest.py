@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -146,7 +146,7 @@ def read(path: Path) -> Manifest:
     return manifest
 
 
-def read_json(path: Path, what: str) -> Mapping[str, Any] | Any:
+def read_json(path: Path, what: str) -> Any:
     """A JSON file that is `what`; raises BadExport."""
     try:
         return json.loads(path.read_text("utf-8"))

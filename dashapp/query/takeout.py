@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,7 +42,9 @@ class Order:
         view = self.reader.view()
         return [export(self.reader, question, view) for question in self.questions]
 
-    def pieces(self, each: Export, tables: Iterator[Any], *, partitioned: bool) -> Iterator[tuple[bytes, int]]:
+    def pieces(
+        self, each: Export, tables: Iterator[Any], *, partitioned: bool
+    ) -> Generator[tuple[bytes, int], None, None]:
         """The bytes of a file with these rows."""
         schema = each.schema(self.form, partitioned=partitioned)
         for piece, rows in encoded(each.blocks(tables, schema, self.form), schema, self.form):
@@ -50,7 +52,7 @@ class Order:
             yield piece, rows
 
 
-def to_pieces(order: Order) -> tuple[Export, Iterator[tuple[bytes, int]]]:
+def to_pieces(order: Order) -> tuple[Export, Generator[tuple[bytes, int], None, None]]:
     """The export of the one question and the bytes of its file, each piece with the rows that it brings."""
     (each,) = order.exports()
     return each, order.pieces(each, _ahead(each), partitioned=False)

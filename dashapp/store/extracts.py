@@ -90,9 +90,11 @@ class Take:
 
 def scores_of(reader: Reader, take: Take, start_us: int, end_us: int) -> pa.Table:
     """The scores published in [start_us, end_us), by time, ticker and item id, as rows of SCORES_EXACT."""
-    where, params = "position >= $first AND position < $limit", {"first": take.first, "limit": take.state.limit}
+    where = "position >= $first AND position < $limit"
+    params: dict[str, Any] = {"first": take.first, "limit": take.state.limit}
     if take.tickers is not None:
-        where, params = f"{where} AND list_contains($tickers, ticker)", {**params, "tickers": list(take.tickers)}
+        where += " AND list_contains($tickers, ticker)"
+        params["tickers"] = list(take.tickers)
     order = "published_us, ticker, item_id"
     rows = _scores(reader, take.state.view, take.scorer, start_us, end_us, where, order, params)
     score_e6 = pc.round(pc.multiply(rows.column("score"), 1e6)).cast(pa.int32())
@@ -121,9 +123,9 @@ def buckets_of(reader: Reader, take: Take, resolution: Resolution, start_us: int
     kept = kept[np.argsort(slots.astype(np.uint16) if len(slots) and slots.max() < 2**16 else slots, kind="stable")]
     rows = rows.take(pa.array(kept))
     numbers = {name: rows.column(name).to_numpy() for name in ("sum_e6", "count", "last_position")}
-    made = {
+    made: dict[str, Any] = {
         "resolution": pa.repeat(resolution.name, rows.num_rows),
-        "timestamp": rows.column("start_us"),
+        "timestamp": rows.column("start_us").to_numpy(),
         "sum": numbers["sum_e6"] / 1e6,
         "avg": numbers["sum_e6"] / (numbers["count"] * 1e6),
         "is_partial": is_partial[kept],
@@ -131,14 +133,7 @@ def buckets_of(reader: Reader, take: Take, resolution: Resolution, start_us: int
         "revision": numbers["last_position"] >> POSITION_BITS,
         **{name: rows.column(f"{name}_e6").to_numpy() / 1e6 for name in ("open", "high", "low", "close")},
     }
-    columns = [
-        pa.array(made[name]) if isinstance(made.get(name), np.ndarray) else made.get(name)
-        for name in BUCKETS_EXACT.names
-    ]
-    columns = [
-        rows.column(name) if column is None else column
-        for name, column in zip(BUCKETS_EXACT.names, columns, strict=True)
-    ]
+    columns = [pa.array(made[field.name]) if field.name in made else rows.column(field.name) for field in BUCKETS_EXACT]
     return pa.table(
         [column.cast(field.type) for column, field in zip(columns, BUCKETS_EXACT, strict=True)], schema=BUCKETS_EXACT
     )

@@ -21,7 +21,7 @@ def lines(table: pa.Table) -> bytes:
     """A line for each row."""
     if not table.num_rows:
         return b""
-    members = []
+    members: list[pa.Array] = []
     for name, column in zip(table.column_names, table.columns, strict=True):
         opening = "{" if not members else ","
         value = pc.fill_null(_value(column.combine_chunks()), "null")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import gzip
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -55,7 +56,7 @@ def _tables(path: Path) -> Iterator[pa.Table]:
 
 
 @contextmanager
-def text_of(path: Path, *, packed: bool) -> Iterator[BinaryIO]:
+def text_of(path: Path, *, packed: bool) -> Iterator[gzip.GzipFile | BufferedReader]:
     """A file of texts, unpacked while it is read; raises BadExport."""
     with _reading(path), gzip.open(path) if packed else path.open("rb") as file:
         yield file

@@ -25,6 +25,7 @@ from dashapp.store.order import in_order
 from dashapp.store.reader import Reader, View
 from dashapp.store.schema import BUCKET_ROW_SCHEMA
 from dashapp.store.tables import DataFile, paths
+from dashapp.store.variants import files_between
 
 _KEYS = ("ticker", "scorer", "start_us")
 _AFTER = ("first_position", "last_position")
@@ -117,11 +118,7 @@ def _folded(reader: Reader, state: State, mixed: pa.Table, scorer: str, resoluti
     """What buckets were at a state, of the raw scores that had come by then; rows of BUCKET_ROW_SCHEMA."""
     bounds = pc.min_max(mixed.column("start_us")).as_py()
     begin, stop = bounds["min"], bounds["max"] + resolution.width_us
-    files = [
-        file
-        for file in state.view.score_files
-        if file.bounds["published_us"][0] < stop and file.bounds["published_us"][1] >= begin
-    ]
+    files = files_between(state.view, begin, stop)
     params: dict[str, Any] = {
         "files": paths(files),
         "start_us": begin,

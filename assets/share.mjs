@@ -41,6 +41,11 @@ export function exportOf(held, range, what, form) {
   return at(`/api/v2/${path}?${new URLSearchParams(asked)}`);
 }
 
+/** The forms in which there is a file of what is in view: candles of a variant have no lines of JSON. */
+function formsOf(held, what) {
+  return FORMS.filter(([form]) => form !== "jsonl" || what !== "buckets" || !held.variant);
+}
+
 function fill(root, desk) {
   const held = desk.view();
   const range = inView();
@@ -55,7 +60,7 @@ function fill(root, desk) {
   const links = ([what, title]) =>
     make("div", { className: "files" },
       make("span", { textContent: title }),
-      FORMS.map(([form, name]) => make("a", { className: "act", href: exportOf(held, range, what, form), download: "", textContent: name })));
+      formsOf(held, what).map(([form, name]) => make("a", { className: "act", href: exportOf(held, range, what, form), download: "", textContent: name })));
   const pictures = stages().filter(chartOf).map((stage) => stage.closest(".card").dataset.ticker);
   root.replaceChildren(
     make("h2", { textContent: "This view, at these times" }),

@@ -124,7 +124,8 @@ def test_what_was_asked_before_is_answered_from_the_cache(client: httpx.Client) 
     for _ in range(3):
         again = client.get(path)
         assert again.headers["tickertone-cache"] == "hit"
-        assert again.content == first.content
+        told = {"cache_hit": True, "query_time_ms": again.json()["query_time_ms"]}
+        assert again.json() == {**first.json(), **told}
 
 
 def test_metrics_tell_of_the_whole_server(client: httpx.Client) -> None:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dashapp.errors import StoreDamaged
+from dashapp.store.storage import cause
 
 # One ticker's day of 1m buckets (1,440 rows) must not cost the reading of all tickers, and a column chunk has a price
 # too: 8,192 rows are about 6 full tickers.
@@ -84,7 +85,7 @@ def read_parquet(path: str, schema: pa.Schema) -> pa.Table:
         rows = pq.ParquetFile(path, **CHECKED).read(columns=schema.names).select(schema.names).cast(schema)
         rows.validate(full=True)  # nobody has looked yet whether the texts of a damaged file are UTF-8
     except (pa.ArrowException, OSError, KeyError, UnicodeDecodeError) as error:
-        raise StoreDamaged(f"{path} cannot be read: {error}.") from error
+        raise StoreDamaged(f"{path} cannot be read: {cause(error)}.") from error
     return rows
 
 

@@ -30,6 +30,7 @@ from dashapp.store.duck import FOLD_COLUMNS, IN_ORDER_SQL, ORDERED_SQL, Cursor, 
 from dashapp.store.durable import CHECKED
 from dashapp.store.order import in_order
 from dashapp.store.schema import BUCKET_ROW_SCHEMA, ENCODED_BUCKET_ROW_SCHEMA
+from dashapp.store.storage import cause
 from dashapp.store.tables import DataFile, NewFile, paths
 
 _COLUMNS = ", ".join(BUCKET_ROW_SCHEMA.names)
@@ -124,7 +125,7 @@ def _read(file: DataFile) -> pa.Table:
         )
         rows.validate(full=True)  # nobody has looked yet whether the texts of a damaged file are UTF-8
     except (pa.ArrowException, OSError, KeyError, UnicodeDecodeError) as error:
-        raise StoreDamaged(f"{file.path} cannot be read: {error}.") from error
+        raise StoreDamaged(f"{file.path} cannot be read: {cause(error)}.") from error
     return rows
 
 

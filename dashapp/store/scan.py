@@ -25,6 +25,7 @@ from dashapp.model.time import MAX_US, MIN_US
 from dashapp.store.durable import CHECKED
 from dashapp.store.order import in_order
 from dashapp.store.schema import BUCKET_ROW_SCHEMA
+from dashapp.store.storage import cause
 from dashapp.store.tables import DataFile, paths
 
 # What the footers of this many files say is kept; a footer takes about 50 KB.
@@ -84,7 +85,7 @@ class Scanner:
                     # Nobody has looked yet whether the texts of a damaged file are UTF-8.
                     rows.validate(full=True)
             except (pa.ArrowException, OSError, KeyError, UnicodeDecodeError) as error:
-                raise StoreDamaged(f"A file of the store cannot be read: {path}: {error}.") from error
+                raise StoreDamaged(f"A file of the store cannot be read: {path}: {cause(error)}.") from error
             if rows is not None:
                 found.append(rows)
         if not found:

@@ -503,4 +503,4 @@ def test_verify_exits_with_1_and_names_the_worst_where_a_bucket_differs(
     assert (body["checked"], body["differ"]) == (total, 1)
     assert "Traceback" not in text.stderr
     tickertone("rollup", "--full")
-    assert tickertone.json("verify") == {"checked": total, "differ": 0, "worst": []}
+    assert tickertone.json("verify") == {"checked": total, "differ": 0, "sealed": 0, "worst": []}

@@ -277,10 +277,8 @@ function paintCandles({ xaxis, yaxis }, cds, layer, candles, isStill = false) {
       group.replaceChildren(); // the candles that only have a width
       return;
     }
-    const newest = points.length - 1;
     const [first, stop] = onScreen(points.length, (at) => xaxis._b + xaxis._m * points[at].pos, xaxis._length);
-    // Candles thinner than a pixel are merged, the newest too.
-    const split = isSplit(xaxis, trace) && stop > newest ? newest : stop;
+    const split = splitOf(points.length, stop, xaxis, trace);
     const sides = [["rising", trace.increasing], ["falling", trace.decreasing]];
     if (!isStill || split === stop || group.dataset.split !== String(split)) {
       const make = () => outlinesOf(points, xaxis, yaxis, first, split);
@@ -309,9 +307,13 @@ function paintCandles({ xaxis, yaxis }, cds, layer, candles, isStill = false) {
   });
 }
 
-/** Whether candles are wide enough to be drawn one by one. */
-function isSplit(xaxis, { xperiod }) {
-  return xperiod * xaxis._m >= 2;
+/**
+ * Where, of points that are drawn up to `stop`, what has paths of its own begins: at the newest, if it is drawn; at
+ * `stop`, with none, where candles are thinner than two pixels, for those that share one are merged, the newest too.
+ */
+function splitOf(points, stop, xaxis, { xperiod }) {
+  const isNewest = points > 0 && stop === points && xperiod * xaxis._m >= 2;
+  return isNewest ? stop - 1 : stop;
 }
 
 /** The outlines of candles [first, stop); those thinner than a pixel are merged. */
@@ -372,9 +374,8 @@ function paintCounts({ xaxis, yaxis }, cds, layer, candles, isStill = false) {
   keep(layer, cds.length);
   cds.forEach(([{ trace }], nth) => {
     const group = groupAt(layer, nth, "trace bars");
-    const newest = trace.x.length - 1;
     const [first, stop] = onScreen(trace.x.length, (at) => xaxis._b + xaxis._m * trace.x[at], xaxis._length);
-    const split = isSplit(xaxis, candles) && stop > newest ? newest : stop;
+    const split = splitOf(trace.x.length, stop, xaxis, candles);
     const paint = (at, names, from, to) => {
       const path = pathAt(group, at, names);
       draw(path, remembered(trace.y, [at, from, to], xaxis, yaxis, () => barsOf(trace, xaxis, yaxis, from, to)));
@@ -414,8 +415,8 @@ function paintLines({ xaxis, yaxis }, cds, layer, candles, isStill = false) {
     const y = (score) => round(yaxis._b + yaxis._m * score);
     const [first, stop] = onScreen(trace.x.length, (at) => x(trace.x[at]), xaxis._length, 1);
     const isLine = trace.mode === "lines";
-    const isOfNewest = isSplit(xaxis, candles) && stop === trace.x.length && trace.x[stop - 1] === candles.x.at(-1);
-    const split = isOfNewest ? stop - 1 : stop;
+    const isOfNewest = trace.x.at(-1) === candles.x.at(-1);
+    const split = isOfNewest ? splitOf(trace.x.length, stop, xaxis, candles) : stop;
     const { color, width } = isLine ? trace.line : trace.marker.line;
     const paint = (at, names, outline, opacity) => {
       const path = pathAt(group, at, names);

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,8 +32,8 @@ FILE_RUN_KEYS = 100_000
 # commit, to save a few binary searches.
 MOST_RUN_KEYS = 8_000_000
 
-# first version, last version, keys; and, while it is written, the process that writes it
-_NAME = re.compile(r"[0-9]+-[0-9]+-[0-9]+(\.u64|\.[0-9]+\.partial)")
+# first version, last version, keys; and, while it is written, a name that nobody else gives
+_NAME = re.compile(r"[0-9]+-[0-9]+-[0-9]+(\.u64|\.[0-9a-f-]+\.partial)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,38 +111,49 @@ class KeyIndex:
         if run.path is not None or len(run.keys) < FILE_RUN_KEYS or not covered_by_files:
             return
         path = self._folder / f"{run.first_version}-{run.last_version}-{len(run.keys)}.u64"
-        partial = path.with_suffix(f".{os.getpid()}.partial")
+        partial = path.with_suffix(f".{uuid.uuid4()}.partial")
         try:
             with partial.open("wb") as file:
                 run.keys.tofile(file)
                 file.flush()
                 os.fsync(file.fileno())
+            # Before others see it: where no lock holds, they may merge it and delete it at once. What is mapped stays.
+            keys = np.memmap(partial, dtype=np.uint64, mode="r")
             partial.replace(path)
             durable.sync_folder(self._folder)
         except OSError:  # a full disk: the keys' scores are stored, so the run may stay in memory
             partial.unlink(missing_ok=True)
             return
-        self._runs[-1] = _Run(run.first_version, run.last_version, np.memmap(path, dtype=np.uint64, mode="r"), path)
+        self._runs[-1] = _Run(run.first_version, run.last_version, keys, path)
 
     def _load(self) -> list[_Run]:
         """The longest unbroken chain of files from version 0 on; what does not fit is left for the table to tell.
 
         Other files, which killed processes and those that merged runs side by side leave behind, are deleted.
         """
-        found: dict[int, tuple[int, int, Path]] = {}
+        found: dict[int, tuple[int, Keys, Path]] = {}
         present = [path for path in self._folder.iterdir() if _NAME.fullmatch(path.name)]
         for path in present:
             if path.suffix != ".u64":
                 continue
             first, last, count = (int(part) for part in path.stem.split("-"))
-            if path.stat().st_size == count * 8 and last > found.get(first, (-1, 0, path))[0]:
-                found[first] = (last, count, path)
+            keys = _mapped(path)
+            if len(keys) == count and last > found.get(first, (-1, keys, path))[0]:
+                found[first] = (last, keys, path)
         runs: list[_Run] = []
         following = 0
         while following in found:
-            last, _, path = found[following]
-            runs.append(_Run(following, last, np.memmap(path, dtype=np.uint64, mode="r"), path))
+            last, keys, path = found[following]
+            runs.append(_Run(following, last, keys, path))
             following = last + 1
         for path in {*present} - {run.path for run in runs}:
             path.unlink(missing_ok=True)
         return runs
+
+
+def _mapped(path: Path) -> Keys:
+    """The keys of a file; none when it is gone by now, or holds no whole number of them."""
+    try:
+        return np.memmap(path, dtype=np.uint64, mode="r")
+    except (FileNotFoundError, ValueError):  # ValueError: empty, or broken off
+        return np.zeros(0, dtype=np.uint64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from unittest import mock
 
@@ -239,3 +240,21 @@ def test_long_runs_are_not_put_together(tmp_path: Path, monkeypatch: pytest.Monk
     assert max(int(path.stem.split("-")[2]) for path in tmp_path.glob("*.u64")) <= 20
     assert KeyIndex(tmp_path).version == 19
     assert index.contains(np.arange(220, dtype=np.uint64)).tolist() == [True] * 200 + [False] * 20
+
+
+def test_indexes_that_share_a_folder_without_a_lock_never_meet_a_vanished_file(tmp_path: Path) -> None:
+    """As on a disk that several machines mount: each merges, deletes and tidies up beside the others."""
+    versions = [UNIVERSE[version % 40 : version % 40 + 3] for version in range(60)]
+
+    def work(_: int) -> None:
+        for _ in range(8):
+            index = KeyIndex(tmp_path)
+            while index.version < 59:
+                index.add(index.version + 1, versions[index.version + 1])
+                told = np.concatenate(versions[: index.version + 1])
+                assert index.contains(UNIVERSE).tolist() == np.isin(UNIVERSE, told).tolist()
+            for path in tmp_path.glob("0-*.u64"):
+                path.unlink(missing_ok=True)  # so that the next round starts from nothing, beside those still at it
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))

@@ -11,7 +11,8 @@ from dashapp.ingest.scoring.scorer import load_scorer
 
 
 def test_a_transformer_without_the_extra_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "torch", None)
+    for package in ("onnxruntime", "torch"):
+        monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(UnknownScorer, match=r"pip install tickertone\[finbert\]"):
         load_scorer("finbert")
 

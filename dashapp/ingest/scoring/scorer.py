@@ -129,9 +129,9 @@ DEFAULT_SCORER_IDENTITY = f"{DEFAULT_SCORER}@1"
 def load_scorer(name: str | None = None) -> Scorer:
     """The scorer of that name, of `name@version`, or of `name:place`; the default one without a name.
 
-    The place is a model file for `finance` (one that `tickertone scorer train` wrote), a folder or an id of the model
-    hub for `finbert`. Raises UnknownScorer, which lists those there are, for a name or a version that is not installed;
-    BadModel for a place that holds none.
+    The place is a model file for `finance` (one that `tickertone scorer train` wrote); a folder, an ONNX file or an id
+    of the model hub for `finbert`. Raises UnknownScorer, which lists those there are, for a name or a version that is
+    not installed; BadModel for a place that holds none.
     """
     wanted, _, place = (name or DEFAULT_SCORER).partition(":")
     wanted_version = ""

@@ -31,6 +31,7 @@ test-js:  ## the JavaScript tests
 
 test-python: .venv/.installed-test  ## the Python tests, with those in a browser
 	@tools/packages
+	@tools/plotly
 	$(PYTEST) $(PARALLEL) -m "not slow"
 
 test-slow: .venv/.installed-test  ## the long campaigns: kills, and properties with many examples

@@ -49,6 +49,7 @@ def chromium_path() -> str | None:
     return os.environ.get("TICKERTONE_CHROMIUM") or shutil.which("chromium")
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in this same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         wanted = set(getattr(item, "fixturenames", ()))

@@ -28,22 +28,14 @@ export function addressOf(held, range, zone, withPlace) {
   return withPlace(view.format({ ...fixed, zone }));
 }
 
-/** The address of an export of what is in view. A bucket is in it when any of it is in view. */
+/** The address of an export of what is in view, and counted. A bucket is in it when any of it is in view. */
 export function exportOf(held, range, what, form) {
   const first_ms = Math.floor(range.start_ms / range.width_ms) * range.width_ms;
   const asked = { tickers: held.tickers.join(","), start: view.iso(first_ms), end: view.iso(range.end_ms), format: form };
   if (held.scorer) asked.scorer = held.scorer;
   if (what === "buckets") asked.resolution = held.resolution;
-  // The export has the buckets of all texts.
-  const path = what === "buckets" && held.variant ? "timeseries" : "export";
-  if (path === "timeseries") asked.variant = held.variant;
-  else asked.what = what;
-  return at(`/api/v2/${path}?${new URLSearchParams(asked)}`);
-}
-
-/** The forms in which there is a file of what is in view: candles of a variant have no lines of JSON. */
-function formsOf(held, what) {
-  return FORMS.filter(([form]) => form !== "jsonl" || what !== "buckets" || !held.variant);
+  if (held.variant) asked.variant = held.variant;
+  return at(`/api/v2/export?${new URLSearchParams({ ...asked, what })}`);
 }
 
 function fill(root, desk) {
@@ -60,7 +52,7 @@ function fill(root, desk) {
   const links = ([what, title]) =>
     make("div", { className: "files" },
       make("span", { textContent: title }),
-      formsOf(held, what).map(([form, name]) => make("a", { className: "act", href: exportOf(held, range, what, form), download: "", textContent: name })));
+      FORMS.map(([form, name]) => make("a", { className: "act", href: exportOf(held, range, what, form), download: "", textContent: name })));
   const pictures = stages().filter(chartOf).map((stage) => stage.closest(".card").dataset.ticker);
   root.replaceChildren(
     make("h2", { textContent: "This view, at these times" }),

@@ -27,7 +27,7 @@ from rich.table import Table
 from dashapp import __version__, config, embedded
 from dashapp.clock import now_us
 from dashapp.commands.backup import add_backup_commands
-from dashapp.commands.export import add_export_command, check_exported
+from dashapp.commands.export import add_export_command, add_variant_option, check_exported
 from dashapp.commands.output import emit, mute_stdout, standard_output, write
 from dashapp.commands.scorer import add_scorer_commands, chosen_scorer
 from dashapp.commands.signals import stopped_by_signal
@@ -47,7 +47,7 @@ from dashapp.model.item import Item
 from dashapp.model.resolution import parse_resolution
 from dashapp.model.ticker import normalise_ticker
 from dashapp.model.time import MIN_US, to_iso
-from dashapp.model.variant import ALL, VARIANTS, parse_variant
+from dashapp.model.variant import parse_variant
 from dashapp.query import answer
 from dashapp.query.series import SeriesReader
 from dashapp.rollup.job import rollup
@@ -148,12 +148,7 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--limit", type=int, metavar="N", help="most buckets")
     sub.add_argument("--cursor", metavar="C", help="next_cursor of the answer before")
     sub.add_argument("--scorer", metavar="NAME@VERSION", help="whose scores; the store's default otherwise")
-    sub.add_argument(
-        "--variant",
-        default=ALL.name,
-        metavar="V",
-        help=f"which texts count: {', '.join(each.name for each in VARIANTS)} (default {ALL.name})",
-    )
+    add_variant_option(sub)
     sub.add_argument("--format", choices=["table", "json", "csv"], help="table on a terminal, json with --json")
 
     add_export_command(command)

@@ -17,6 +17,7 @@ from dashapp.api import bodies, negotiate, params
 from dashapp.api.desk import Desk, get
 from dashapp.errors import BadParameter, Overloaded
 from dashapp.model.resolution import parse_resolution
+from dashapp.model.variant import ALL, parse_variant
 from dashapp.query.export import WHATS, Export, Question, export
 
 T = TypeVar("T")
@@ -101,6 +102,7 @@ def add_routes(router: APIRouter, desk: Desk) -> None:
         start: params.StartAsked = None,
         end: params.EndAsked = None,
         scorer: params.ScorerAsked = None,
+        variant: params.VariantAsked = ALL.name,
         revision: params.RevisionAsked = None,
         since_revision: params.SinceRevisionAsked = None,
         form: FormAsked = None,
@@ -121,18 +123,23 @@ def add_routes(router: APIRouter, desk: Desk) -> None:
             scorer=scorer,
             revision=params.parse_revision(revision, "revision"),
             since=params.parse_revision(since_revision, "since_revision"),
+            variant=parse_variant(variant),
         )
         chosen = negotiate.choose(form, request.headers.get("accept"), EXPORT_FORMATS)
         made = await desk.call(export, desk.reader, question)
         coding = None
         if chosen in _PACKED:
             coding = negotiate.coding(request.headers.get("accept-encoding"), ("gzip",))
-        name = f"tickertone-{asked}{f'-{question.resolution.name}' if question.resolution else ''}"
+        parts = [
+            asked,
+            *([question.resolution.name] if question.resolution else []),
+            *([] if question.variant.is_all else [question.variant.name]),
+        ]
         headers = {
             "Cache-Control": "no-store",
             "Vary": "Accept, Accept-Encoding",
             "Tickertone-Revision": str(made.revision),
-            "Content-Disposition": f'attachment; filename="{name}.{_ENDINGS[chosen]}"',
+            "Content-Disposition": f'attachment; filename="{"-".join(["tickertone", *parts])}.{_ENDINGS[chosen]}"',
             **({} if coding is None else {"Content-Encoding": coding}),
         }
         if request.method == "HEAD":

@@ -21,6 +21,7 @@ from dashapp.errors import BadParameter, UnknownFormat, UsageError
 from dashapp.ingest.scoring.scorer import DEFAULT_SCORER_IDENTITY
 from dashapp.model.resolution import RESOLUTIONS, parse_resolution
 from dashapp.model.ticker import normalise_ticker
+from dashapp.model.variant import ALL, VARIANTS, parse_variant
 from dashapp.query.export import FORMS, WHATS, Question
 from dashapp.query.exportcheck import check_export
 from dashapp.query.manifest import Manifest
@@ -51,10 +52,21 @@ def add_export_command(command: AddCommand) -> None:
     sub.add_argument("--start", metavar="TIME", help="from this time on, ISO-8601 with Z or offset, or a date")
     sub.add_argument("--end", metavar="TIME", help="up to and without this time")
     sub.add_argument("--scorer", metavar="NAME@VERSION", help="whose scores; the store's default otherwise")
+    add_variant_option(sub)
     sub.add_argument("--revision", type=int, metavar="N", help="as the store was at this revision; now otherwise")
     sub.add_argument("--since-revision", type=int, metavar="N", help="only what came or changed after this revision")
     sub.add_argument("--state", metavar="FILE", help="add to a folder what is new since the last run with this file")
     sub.add_argument("--force", action="store_true", help="replace what is there")
+
+
+def add_variant_option(sub: argparse.ArgumentParser) -> None:
+    """Add --variant to the parser of a command."""
+    sub.add_argument(
+        "--variant",
+        default=ALL.name,
+        metavar="V",
+        help=f"which texts count: {', '.join(each.name for each in VARIANTS)} (default {ALL.name})",
+    )
 
 
 def export(asked: argparse.Namespace, settings: Settings) -> int:
@@ -77,6 +89,7 @@ def export(asked: argparse.Namespace, settings: Settings) -> int:
             scorer=asked.scorer,
             revision=asked.revision,
             since=asked.since_revision,
+            variant=parse_variant(asked.variant),
         )
         for resolution in _resolutions(asked, is_folder=is_folder)
     ]
@@ -101,7 +114,9 @@ def check_exported(asked: argparse.Namespace, settings: Settings) -> int:
     lines = [
         f"{checked.differ:,} of {checked.rows:,} rows in {checked.files:,} files differ at revision {checked.revision}",
         *(f"  {line}" for line in checked.worst),
-        f"{checked.changed_since:,} rows have come or changed in the store since",
+        "what has changed in the store since is not told of each story once"
+        if checked.changed_since is None
+        else f"{checked.changed_since:,} rows have come or changed in the store since",
     ]
     emit(asked, dataclasses.asdict(checked), "\n".join(lines))
     return FAILED if checked.differ else DONE

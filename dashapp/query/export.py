@@ -14,14 +14,16 @@ from typing import Any
 import orjson
 
 from dashapp import __version__
-from dashapp.errors import BadParameter
+from dashapp.errors import BadParameter, RevisionGone
 from dashapp.model.resolution import Resolution, ceil_us
 from dashapp.model.time import MIN_US, EpochUs, to_iso
+from dashapp.model.variant import ALL, Variant
 from dashapp.query import answer
 from dashapp.query.series import SeriesReader
 from dashapp.store import answers, extracts
 from dashapp.store.extracts import Take
 from dashapp.store.states import state_at
+from dashapp.store.variants import complete_from
 
 WHATS = ("buckets", "scores", "items")
 # Good to scan, and to skip by their bounds; about 20 MB, also of rows that hold texts or are written as such.
@@ -46,7 +48,8 @@ class Question:
     """What was asked for: `resolution` of buckets and of nothing else; all tickers where they are None; times and
     scorer as they came.
 
-    `revision` is the newest where it is None. With `since`, only what is not the same as it was at that revision.
+    `revision` is the newest where it is None. With `since`, only what is not the same as it was at that revision. Of
+    scores and items there are those that `variant` counts, and buckets are of them.
     """
 
     what: str
@@ -57,6 +60,7 @@ class Question:
     scorer: str | None = None
     revision: int | None = None
     since: int | None = None
+    variant: Variant = ALL
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +108,7 @@ class Export:
             "what": question.what,
             "resolution": None if question.resolution is None else question.resolution.name,
             "scorer": self.scorer,
+            "variant": question.variant.name,
             "tickers": question.tickers,
             "start": question.start,
             "end": question.end,
@@ -117,11 +122,9 @@ class Export:
         """Its rows, some at a time, with all columns that any form has."""
         reader, take, resolution = self.reader.reader, self.take, self.question.resolution
         if resolution is not None:
-            for begin, stop in extracts.takes_of_buckets(take, resolution, self.start_us, self.end_us):
-                yield extracts.buckets_of(reader, take, resolution, begin, stop)
+            yield from extracts.tables_of_buckets(reader, take, resolution, self.start_us, self.end_us)
         else:
-            for begin, stop in extracts.takes_of_scores(take, self.start_us, self.end_us):
-                yield extracts.scores_of(reader, take, begin, stop)
+            yield from extracts.tables_of_scores(reader, take, self.start_us, self.end_us)
 
     def partitioned(self) -> Generator[tuple[str, Any], None, None]:
         """The same, cut by period in UTC, each piece with the name of its period; those of one period in a row."""
@@ -165,6 +168,7 @@ def export(reader: SeriesReader, question: Question, view: Any = None) -> Export
     """
     if (question.resolution is None) == (question.what == "buckets"):
         raise BadParameter("Buckets have a resolution, scores and items have none.", parameter="resolution")
+    require_whole(question.variant, since=question.since is not None)
     start_us, end_us = answer.open_range(question.start, question.end)
     view = reader.view() if view is None else view
     scorer = reader.scorer(question.scorer, view)
@@ -178,4 +182,26 @@ def export(reader: SeriesReader, question: Question, view: Any = None) -> Export
         )
     if question.resolution is not None:
         start_us, end_us = ceil_us(start_us, question.resolution), ceil_us(end_us, question.resolution)
-    return Export(reader, question, Take(state, question.tickers, scorer, since), start_us, end_us)
+    _require_texts(question.variant, complete_from(view, question.variant), start_us)
+    take = Take(state, question.tickers, scorer, since, question.variant)
+    return Export(reader, question, take, start_us, end_us)
+
+
+def require_whole(variant: Variant, *, since: bool) -> None:
+    """Raise BadParameter where a variant can only be exported whole, and what came since a revision is asked for."""
+    if since and variant.once:
+        raise BadParameter(
+            f"variant {variant.name} can only be exported whole: a text that comes late makes others reprints, which "
+            "files that are there already would have to take back.",
+            parameter="variant",
+        )
+
+
+def _require_texts(variant: Variant, complete_from_us: EpochUs | None, start_us: int) -> None:
+    """Raise RevisionGone where texts of the range are not kept, or what they repeated is not."""
+    if complete_from_us is not None and start_us < complete_from_us:
+        raise RevisionGone(
+            f"What variant {variant.name} counts cannot be told before {to_iso(complete_from_us)}, since texts are not "
+            "kept. Export from then on, with a start.",
+            complete_from=to_iso(complete_from_us),
+        )

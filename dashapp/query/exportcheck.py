@@ -25,14 +25,15 @@ class Checked:
     """`files` and `rows` that were read; `differ`: rows that are not what the store says of the revision, and files
     that are not what the manifest says; `worst`: some of them, in words.
 
-    `changed_since`: rows that would be news to an export that goes on from the last revision.
+    `changed_since`: rows that would be news to an export that goes on from the last revision; None for each story
+    once, of which none goes on.
     """
 
     files: int = 0
     rows: int = 0
     differ: int = 0
     revision: int = 0
-    changed_since: int = 0
+    changed_since: int | None = 0
     worst: list[str] = field(default_factory=list)
 
     def differs(self, texts: Iterator[str]) -> None:
@@ -61,12 +62,17 @@ def check_export(
         last = manifest
     if last is not None:
         checked.revision = last.revision
-        checked.changed_since = sum(
-            table.num_rows
-            for question in last.questions(since=last.revision, revision=None)
-            for table in export(reader, question).tables()
-        )
+        checked.changed_since = _news(reader, last)
     return checked
+
+
+def _news(reader: SeriesReader, last: Manifest) -> int | None:
+    """How many rows would be news to an export that goes on from this one; None where none can."""
+    questions = last.questions(since=last.revision, revision=None)
+    if any(question.variant.once for question in questions):
+        return None
+    tables = (table for question in questions for table in export(reader, question).tables())
+    return sum(int(table.num_rows) for table in tables)
 
 
 def _check_one(

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from dashapp import __version__
-from dashapp.errors import BadExport
+from dashapp.errors import BadExport, UnknownVariant
 from dashapp.model.resolution import parse_resolution
+from dashapp.model.variant import ALL, parse_variant
 from dashapp.query.export import FORMS, WHATS, Export, Question
 
 # Readers of folders of Parquet skip names that begin so.
@@ -49,6 +50,7 @@ class Manifest:
     revision_accepted: str | None
     store: str
     files: tuple[FileEntry, ...]
+    variant: str = ALL.name
     software: str = f"tickertone {__version__}"
     pyarrow: str = ""
 
@@ -80,6 +82,7 @@ class Manifest:
                 self.scorer,
                 revision,
                 since,
+                parse_variant(self.variant),
             )
             for name in names
         ]
@@ -103,6 +106,7 @@ def manifest_of(exports: Sequence[Export], form: str, store: str, files: Sequenc
         revision_accepted=about["revision_accepted"],
         store=store,
         files=tuple(files),
+        variant=question.variant.name,
         pyarrow=version("pyarrow"),
     )
 
@@ -139,9 +143,10 @@ def read(path: Path) -> Manifest:
         manifest = Manifest(files=files, **body)
         if manifest.format not in FORMS or manifest.what not in WHATS:
             raise ValueError(f"{manifest.what} as {manifest.format} is nothing that is exported")
+        parse_variant(manifest.variant)
         if (rows, size_bytes) != (manifest.rows, manifest.bytes):
             raise ValueError("its totals are not those of its files")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, UnknownVariant) as error:
         raise BadExport(f"{path} is not a manifest of an export: {error}.", path=str(path)) from error
     return manifest
 

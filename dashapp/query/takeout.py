@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from dashapp.errors import BadExport, OutputExists
-from dashapp.query.export import Export, Question, encoded, export
+from dashapp.query.export import Export, Question, encoded, export, require_whole
 from dashapp.query.manifest import IN_FOLDER, OF_RUNS, FileEntry, Manifest, beside, manifest_of, read_json
 from dashapp.query.outfile import Written, claimed, put, put_folder, put_text, write_durable
 from dashapp.query.series import SeriesReader
@@ -94,8 +94,11 @@ def append(order: Order, path: Path, state_file: Path) -> list[Manifest]:
     """Add to a folder what came, changed or was closed since the state file was last written, as new files.
 
     Returns the manifests of the runs that this took: none where nothing is new, two where the run before was killed.
-    Raises BadExport where folder or state file are of another export.
+    Raises BadExport where folder or state file are of another export, BadParameter for a variant that must be exported
+    whole.
     """
+    for question in order.questions:
+        require_whole(question.variant, since=True)
     runs: list[Manifest] = []
     with claimed(path / "_run") as part:
         state = _read_state(order, path, state_file)
@@ -170,6 +173,7 @@ def _asked(order: Order) -> dict[str, Any]:
         "start": first.start,
         "end": first.end,
         "scorer": first.scorer,
+        "variant": first.variant.name,
         "format": order.form,
     }
 

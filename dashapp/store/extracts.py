@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from dashapp.model.resolution import Resolution
 from dashapp.model.score import POSITION_BITS, position_of
-from dashapp.model.variant import Variant
+from dashapp.model.time import US_PER_DAY
+from dashapp.model.variant import ALL, Variant
 from dashapp.store.answers import BUCKETS_EXACT, ITEMS, SCORES, SCORES_EXACT
 from dashapp.store.reader import Reader, View
 from dashapp.store.states import State, buckets_at
@@ -65,14 +66,15 @@ def newest_scores(
     if rows.num_rows and not variant.is_all:
         published_us = rows.column("published").cast(pa.int64())
         first_us, last_us = published_us[-1].as_py(), published_us[0].as_py()
-        counted = reader.counted(view, variant, ticker, scorer, first_us, last_us + 1)
+        counted = reader.counted(view, variant, (ticker,), scorer, first_us, last_us + 1)
         counts = pc.is_in(rows.column("position"), value_set=counted.column("position"))
     return rows.append_column(ITEMS.field("counts"), counts)
 
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """What to take away of one state of the store: of these tickers (None: of all), by one scorer.
+    """What to take away of one state of the store: of these tickers (None: of all), by one scorer, what a variant
+    counts.
 
     Where `since` is another state, an earlier one, only what is not the same as it was then.
     """
@@ -81,6 +83,7 @@ class Take:
     tickers: tuple[str, ...] | None
     scorer: str
     since: State | None
+    variant: Variant = ALL
 
     @property
     def first(self) -> int:
@@ -88,8 +91,26 @@ class Take:
         return position_of(0 if self.since is None else self.since.revision + 1, 0)
 
 
-def scores_of(reader: Reader, take: Take, start_us: int, end_us: int) -> pa.Table:
-    """The scores published in [start_us, end_us), by time, ticker and item id, as rows of SCORES_EXACT."""
+def tables_of_scores(reader: Reader, take: Take, start_us: int, end_us: int) -> Iterator[pa.Table]:
+    """The scores published in [start_us, end_us), by time, ticker and item id, as rows of SCORES_EXACT, some at a
+    time."""
+    files = [file for file in take.state.view.score_files if file.bounds["position"][1] >= take.first]
+    rows = [(*file.bounds["published_us"], file.rows) for file in files]
+    counted, until_us = None, start_us
+    for begin, stop in _stretches(rows, start_us, end_us, 1, SCORE_ROWS):
+        table = _scores_of(reader, take, begin, stop)
+        if not take.variant.is_all:
+            if counted is None or stop > until_us:
+                # For a day at once: where reprints are told, the day before has to be read as well.
+                until_us = max(stop, min(begin + US_PER_DAY, end_us))
+                counted = reader.counted(
+                    take.state.view, take.variant, take.tickers, take.scorer, begin, until_us, take.state.limit
+                ).column("position")
+            table = table.filter(pc.is_in(table.column("position"), value_set=counted))
+        yield table
+
+
+def _scores_of(reader: Reader, take: Take, start_us: int, end_us: int) -> pa.Table:
     where = "position >= $first AND position < $limit"
     params: dict[str, Any] = {"first": take.first, "limit": take.state.limit}
     if take.tickers is not None:
@@ -101,14 +122,30 @@ def scores_of(reader: Reader, take: Take, start_us: int, end_us: int) -> pa.Tabl
     return rows.append_column(SCORES_EXACT.field("score_e6"), score_e6)
 
 
-def buckets_of(reader: Reader, take: Take, resolution: Resolution, start_us: int, end_us: int) -> pa.Table:
-    """The buckets starting in [start_us, end_us), by time and ticker, as rows of BUCKETS_EXACT.
+def tables_of_buckets(
+    reader: Reader, take: Take, resolution: Resolution, start_us: int, end_us: int
+) -> Iterator[pa.Table]:
+    """The buckets starting in [start_us, end_us), by time and ticker, as rows of BUCKETS_EXACT, some at a time.
 
     A bucket is partial when its interval was not over at the moment of the state, so that what a state says of it does
     not depend on when it is asked.
     """
+    view = take.state.view
+    if take.variant.is_all:
+        files = [file for file in view.bucket_files.get(resolution.name, ()) if _has_news(file, take, resolution)]
+        rows = [(*file.bounds["start_us"], file.rows) for file in files]
+        rows += [(*file.bounds["published_us"], file.rows) for file in view.tail_files]
+        least_us = 0
+    else:
+        rows = [(*file.bounds["published_us"], file.rows) for file in view.score_files]
+        least_us = US_PER_DAY
+    for begin, stop in _stretches(rows, start_us, end_us, resolution.width_us, BUCKET_ROWS, least_us):
+        yield _buckets_of(reader, take, resolution, begin, stop)
+
+
+def _buckets_of(reader: Reader, take: Take, resolution: Resolution, start_us: int, end_us: int) -> pa.Table:
     rows = buckets_at(
-        reader, take.state, take.tickers, take.scorer, resolution, start_us, end_us, _BUCKET_COLUMNS
+        reader, take.state, take.tickers, take.scorer, resolution, start_us, end_us, _BUCKET_COLUMNS, take.variant
     ).combine_chunks()
     starts_us: NDArray[np.int64] = rows.column("start_us").to_numpy()
     is_partial = starts_us > take.state.moment_us - resolution.width_us
@@ -145,22 +182,6 @@ def score_stretches(view: View, start_us: int, end_us: int) -> list[tuple[int, i
     return _stretches(rows, start_us, end_us, 1, SCORE_ROWS)
 
 
-def takes_of_scores(take: Take, start_us: int, end_us: int) -> list[tuple[int, int]]:
-    """Ranges to take scores in, one after the other: they cover those of [start_us, end_us)."""
-    files = [file for file in take.state.view.score_files if file.bounds["position"][1] >= take.first]
-    rows = [(*file.bounds["published_us"], file.rows) for file in files]
-    return _stretches(rows, start_us, end_us, 1, SCORE_ROWS)
-
-
-def takes_of_buckets(take: Take, resolution: Resolution, start_us: int, end_us: int) -> list[tuple[int, int]]:
-    """Ranges to take buckets in, one after the other: they cover those of [start_us, end_us)."""
-    view = take.state.view
-    files = [file for file in view.bucket_files.get(resolution.name, ()) if _has_news(file, take, resolution)]
-    rows = [(*file.bounds["start_us"], file.rows) for file in files]
-    rows += [(*file.bounds["published_us"], file.rows) for file in view.tail_files]
-    return _stretches(rows, start_us, end_us, resolution.width_us, BUCKET_ROWS)
-
-
 def _has_news(file: DataFile, take: Take, resolution: Resolution) -> bool:
     """Whether a file may hold buckets that came, changed or were closed since the state before."""
     if take.since is None or file.bounds["last_position"][1] >= take.first:
@@ -195,11 +216,12 @@ def _scores(
 
 
 def _stretches(
-    rows: Iterable[tuple[int, int, int]], start_us: int, end_us: int, width_us: int, most_rows: int
+    rows: Iterable[tuple[int, int, int]], start_us: int, end_us: int, width_us: int, most_rows: int, least_us: int = 0
 ) -> list[tuple[int, int]]:
     """Ranges with about `most_rows` rows each at most, ascending, that begin and end at multiples of `width_us`.
 
-    `rows` are (first moment, last moment, number of rows) of files.
+    None is cut shorter than `least_us`, a multiple of `width_us`. `rows` are (first moment, last moment, number of
+    rows) of files.
     """
     merged: list[list[int]] = []
     for low, high, count in sorted(rows):
@@ -214,6 +236,7 @@ def _stretches(
     cut: list[tuple[int, int]] = []
     for begin, stop, count in merged:
         step = max(1, -(-(stop - begin) * most_rows // (count * width_us))) * width_us
+        step = max(step, least_us)
         cut += [(at, min(at + step, stop)) for at in range(begin, stop, step)]
     return cut
 

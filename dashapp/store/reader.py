@@ -266,17 +266,42 @@ class Reader:
         stored = self._stored(files, asked, columns if new is None else BUCKET_ROW_SCHEMA.names)
         return stored if new is None else merge_partition(stored, new, asked.resolution)
 
-    def counted(self, view: View, variant: Variant, ticker: str, scorer: str, start_us: int, end_us: int) -> pa.Table:
-        """The scores of a ticker published in [start_us, end_us) that a variant counts: the columns a fold reads,
-        unordered."""
-        return self._counted(view, _Asked(FINEST, start_us, end_us, (ticker,), scorer, variant))
+    def counted(
+        self,
+        view: View,
+        variant: Variant,
+        tickers: Collection[str] | None,
+        scorer: str,
+        start_us: int,
+        end_us: int,
+        limit: int | None = None,
+    ) -> pa.Table:
+        """The scores published in [start_us, end_us) that a variant counts: the columns a fold reads, unordered; of all
+        tickers unless some are named. With a limit as if only those of lower positions had come."""
+        named = None if tickers is None else tuple(tickers)
+        return self._counted(view, _Asked(FINEST, start_us, end_us, named, scorer, variant), limit)
 
-    def _folded(self, view: View, asked: _Asked) -> pa.Table:
+    def counted_buckets(
+        self,
+        view: View,
+        variant: Variant,
+        tickers: Collection[str] | None,
+        scorer: str,
+        resolution: Resolution,
+        start_us: int,
+        end_us: int,
+        limit: int,
+    ) -> pa.Table:
+        """Their buckets starting in [start_us, end_us), as rows of BUCKET_ROW_SCHEMA, by ticker and start."""
+        named = None if tickers is None else tuple(tickers)
+        return self._folded(view, _Asked(resolution, start_us, end_us, named, scorer, variant), limit)
+
+    def _folded(self, view: View, asked: _Asked, limit: int | None = None) -> pa.Table:
         """The buckets of a variant, by ticker, scorer and start."""
-        rows = self._counted(view, asked)
+        rows = self._counted(view, asked, limit)
         return in_order(fold_rows(self._store.duck, rows, asked.resolution)) if rows.num_rows else _NO_BUCKETS
 
-    def _counted(self, view: View, asked: _Asked) -> pa.Table:
+    def _counted(self, view: View, asked: _Asked, limit: int | None) -> pa.Table:
         kept_us = complete_from(view, asked.variant)
         start_us = asked.start_us if kept_us is None else max(asked.start_us, kept_us)
 
@@ -287,7 +312,7 @@ class Reader:
             wanted = Wanted(frozenset(asked.tickers), asked.scorer, from_us, end_us)
             return self._score_scanner.rows(files, wanted, columns, timeout_ms=self._timeout_ms)
 
-        return counted_scores(read, asked.variant, start_us, asked.end_us)
+        return counted_scores(read, asked.variant, start_us, asked.end_us, limit)
 
     def _queried(self, files: Sequence[DataFile], asked: _Asked, columns: Sequence[str]) -> pa.Table:
         """The rows of score files that were asked for, unordered."""

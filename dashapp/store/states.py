@@ -20,6 +20,7 @@ from dashapp.errors import BadRange, RevisionGone
 from dashapp.model.resolution import Resolution
 from dashapp.model.score import position_of, revision_of
 from dashapp.model.time import MIN_US
+from dashapp.model.variant import ALL, Variant
 from dashapp.store.duck import FOLD_COLUMNS, ORD, bucket_start, fold_sql
 from dashapp.store.order import in_order
 from dashapp.store.reader import Reader, View
@@ -93,11 +94,16 @@ def buckets_at(
     start_us: int,
     end_us: int,
     columns: Sequence[str],
+    variant: Variant = ALL,
 ) -> pa.Table:
     """The buckets starting in [start_us, end_us) at a state, by ticker and start: `columns` of BUCKET_ROW_SCHEMA.
 
-    Raises RevisionGone where raw scores that are needed for it are not kept any more.
+    Raises RevisionGone where raw scores that are needed for it are not kept any more; whether those of a variant are,
+    its caller must have asked.
     """
+    if not variant.is_all:
+        asked = (tickers, scorer, resolution, start_us, end_us, state.limit)
+        return reader.counted_buckets(state.view, variant, *asked).select(columns)
     read = columns if state.is_newest else tuple(dict.fromkeys((*columns, *_KEYS, *_AFTER, "count")))
     rows = reader.buckets(
         state.view, resolution, start_us, end_us, tickers=tickers, scorer=scorer, columns=read

@@ -27,10 +27,15 @@ if TYPE_CHECKING:
 Read = Callable[[Sequence[str], int, int], pa.Table]
 
 
-def counted_scores(read: Read, variant: Variant, start_us: int, end_us: int) -> pa.Table:
-    """The scores published in [start_us, end_us) that a variant counts: the columns a fold reads, unordered."""
+def counted_scores(read: Read, variant: Variant, start_us: int, end_us: int, limit: int | None) -> pa.Table:
+    """The scores published in [start_us, end_us) that a variant counts: the columns a fold reads, unordered.
+
+    With a limit as if only those of lower positions had come.
+    """
     more = [name for name, is_read in (("story_id", variant.once), ("relevance", variant.relevant)) if is_read]
     rows = read((*FOLD_COLUMNS, *more), from_us(variant, start_us), end_us)
+    if limit is not None:
+        rows = rows.filter(pc.less(rows.column("position"), limit))
     if variant.relevant:
         rows = rows.filter(pc.fill_null(pc.greater_equal(rows.column("relevance"), LEAST_RELEVANCE), True))
     if variant.once:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
-from dashapp.model.time import parse_iso
+from dashapp.model.time import from_datetime, parse_iso
 from dashapp.model.variant import VARIANTS
 from dashapp.rollup.job import rollup
 from dashapp.store.store import Store
@@ -102,8 +105,30 @@ def test_tags_differ_by_variant_and_change_with_what_was_told_a_day_before(tmp_p
     store.close()
 
 
+@pytest.mark.parametrize("variant", NAMES)
+def test_exports_have_the_texts_that_count_and_their_candles(api: Api, store: Store, variant: str) -> None:
+    counted = oracle.counted(stored_scores(store), variant)
+    answer = api.get(f"/api/v2/export?what=buckets&resolution=1h&variant={variant}&format=parquet")
+    name = "tickertone-buckets-1h" + ("" if variant == "all" else f"-{variant}")
+    assert answer.headers["Content-Disposition"] == f'attachment; filename="{name}.parquet"'
+    rows = pq.read_table(io.BytesIO(answer.content)).to_pylist()
+    expected = oracle.buckets(counted, ["1h"]).values()
+    assert sorted(
+        (row["ticker"], from_datetime(row["timestamp"]), row["count"], row["sum_e6"]) for row in rows
+    ) == sorted((each["ticker"], each["start_us"], each["count"], each["sum_e6"]) for each in expected)
+    for what in ("scores", "items"):
+        lines = api.get(f"/api/v2/export?what={what}&variant={variant}&format=jsonl").text.splitlines()
+        assert sorted(json.loads(line)["id"] for line in lines) == sorted(row["item_id"] for row in counted)
+
+
+def test_an_export_since_a_revision_of_each_story_once_is_refused(api: Api) -> None:
+    answer = api.get("/api/v2/export?what=scores&variant=once&since_revision=1")
+    assert (answer.status_code, answer.json()["details"]["parameter"]) == (400, "variant")
+    assert api.get("/api/v2/export?what=scores&variant=relevant&since_revision=1").status_code == 200
+
+
 def test_an_unknown_variant_is_refused_with_those_there_are(api: Api) -> None:
-    for path in ("timeseries/AAPL?", "timeseries?tickers=AAPL&", "items?ticker=AAPL&"):
+    for path in ("timeseries/AAPL?", "timeseries?tickers=AAPL&", "items?ticker=AAPL&", "export?"):
         answer = api.get(f"/api/v2/{path}variant=twice")
         assert (answer.status_code, answer.json()["error"]) == (400, "UNKNOWN_VARIANT")
         assert answer.json()["details"]["valid"] == NAMES

@@ -38,11 +38,14 @@ test("a shared address has the times of now and the zone, whatever was chosen", 
   );
 });
 
-test("an export holds every bucket of which some is in view, and the texts of these", () => {
-  const asked = (what) => Object.fromEntries(new URLSearchParams(exportOf(held, range, what, "csv").split("?")[1]));
+test("an export holds every bucket of which some is in view, and the texts of these, as the bar says they count", () => {
+  const asked = (what, chosen = {}) => Object.fromEntries(new URLSearchParams(exportOf({ ...held, ...chosen }, range, what, "csv").split("?")[1]));
   const both = { tickers: "AAPL,BTC/USD", start: "2014-06-03T09:00:00Z", end: "2014-06-03T12:30:00Z", format: "csv" };
   assert.deepEqual(asked("buckets"), { what: "buckets", resolution: "1h", ...both });
   assert.deepEqual(asked("items"), { what: "items", ...both });
+  const chosen = { scorer: "vader@1", variant: "once" };
+  assert.deepEqual(asked("buckets", chosen), { what: "buckets", resolution: "1h", ...chosen, ...both });
+  assert.deepEqual(asked("items", chosen), { what: "items", ...chosen, ...both });
 });
 
 const chart = {

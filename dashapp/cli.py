@@ -12,7 +12,6 @@ import json
 import logging
 import random
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -29,6 +28,7 @@ from dashapp.clock import now_us
 from dashapp.commands.backup import add_backup_commands
 from dashapp.commands.export import add_export_command, add_variant_option, check_exported
 from dashapp.commands.output import emit, mute_stdout, standard_output, write
+from dashapp.commands.rollup import add_rollup_command
 from dashapp.commands.scorer import add_scorer_commands, chosen_scorer
 from dashapp.commands.signals import stopped_by_signal
 from dashapp.commands.upkeep import add_upkeep_commands, duration, job_lines
@@ -50,8 +50,7 @@ from dashapp.model.time import MIN_US, to_iso
 from dashapp.model.variant import parse_variant
 from dashapp.query import answer
 from dashapp.query.series import SeriesReader
-from dashapp.rollup.job import rollup
-from dashapp.rollup.jobs import JOBS, keep_up, records, run_job
+from dashapp.rollup.jobs import records
 from dashapp.rollup.verify import sample, verify
 from dashapp.store.apikeys import SCOPES, WRITE, ApiKey, ApiKeys
 from dashapp.store.reader import Reader
@@ -131,10 +130,7 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--stay", action="store_true", help="wait, doing nothing, where no live source is chosen")
     sub.add_argument("--once", action="store_true", help="bring each source up to date and end; 1 when all failed")
 
-    sub = command("rollup", roll_up, "Fold new scores into the buckets of all eight resolutions.")
-    sub.add_argument("--full", action="store_true", help="build all buckets anew from the scores")
-    sub.add_argument("--every", type=duration, metavar="30s", help="again and again, with this pause, until stopped")
-
+    add_rollup_command(command)
     add_upkeep_commands(command)
     add_backup_commands(command)
 
@@ -264,22 +260,6 @@ def _source_text(source: SourceHealth) -> str:
     if not source.calls and source.next_poll_us is not None:
         return f"{text}  not called: its limit allows it from {to_iso(source.next_poll_us)} on"
     return text
-
-
-def roll_up(asked: argparse.Namespace, settings: Settings) -> int:
-    """Roll up once, or until a signal."""
-
-    def report(name: str, did: dict[str, Any]) -> None:
-        body = {**did, "seconds": round(did["seconds"], 6)}
-        text = f"{did['buckets_changed']:,} buckets changed, revision {did['revision']}, {did['seconds']:.2f} s"
-        emit(asked, body, text)
-
-    if asked.every is not None:
-        keep_up(settings, ["rollup"], stopped_by_signal(), now_us, every_s=asked.every, report=report)
-        return DONE
-    job = dataclasses.replace(JOBS["rollup"], work=lambda store, *_: dataclasses.asdict(rollup(store, full=asked.full)))
-    report(job.name, run_job(Store(settings), settings, job, now_us, wait_until=threading.Event()))
-    return DONE
 
 
 def query(asked: argparse.Namespace, settings: Settings) -> int:

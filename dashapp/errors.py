@@ -44,6 +44,7 @@ TickertoneError
 │   └── SourceGarbled          an answer that cannot be read
 ├── FeedRunning                another process polls for this store: exit code 1
 ├── JobRunning                 somebody else does this job of the store: exit code 1
+├── ClusterFailed              a cluster that gives no answer or no result: exit code 1
 ├── OutputNotWritable          standard output or a file takes no more: exit code 1
 └── StoreError                 the store cannot do it now: exit code 1, HTTP 503
     ├── StoreMissing           no store at that place
@@ -330,6 +331,12 @@ class JobRunning(TickertoneError):
 
     code = "JOB_RUNNING"
     http_status = 503
+
+
+class ClusterFailed(TickertoneError):
+    """A Dask cluster that cannot be reached, has no worker or gives no result; nothing was changed."""
+
+    code = "CLUSTER_FAILED"
 
 
 class TryLater(TickertoneError):

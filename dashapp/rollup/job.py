@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -47,18 +47,19 @@ class RollupResult:
     seconds: float
 
 
-def rollup(store: Store, *, full: bool = False) -> RollupResult:
+def rollup(store: Store, *, full: bool = False, engine: Engine | None = None) -> RollupResult:
     """Bring the buckets up to the scores; `full` builds all of them anew from the scores, but for those whose scores
     were dropped, which stay as they are.
 
-    A second rollup on the same machine waits for the first and then finds nothing to do. Raises CommitConflict when
-    others, on other machines, kept committing first.
+    This process does the folds, or an `engine`, which does the same elsewhere. A second rollup on the same machine
+    waits for the first and then finds nothing to do. Raises CommitConflict when others, on other machines, kept
+    committing first, and what the engine raises.
     """
     started = time.perf_counter()
     for _ in range(_ATTEMPTS):
         with exclusive(store.data_dir / "locks" / "rollup.lock"):
             try:
-                changed = _rollup_once(store, full=full)
+                changed = _rollup_once(store, full=full, engine=engine)
             except CommitConflict as error:
                 conflict = error
                 continue
@@ -66,37 +67,42 @@ def rollup(store: Store, *, full: bool = False) -> RollupResult:
     raise conflict
 
 
-def _rollup_once(store: Store, *, full: bool) -> int:
+def _rollup_once(store: Store, *, full: bool, engine: Engine | None) -> int:
     head = store.scores.table.refresh()
     store.buckets.table.refresh()
     sealed_us = store.scores.sealed_us
     if full and sealed_us > MIN_US:
         # Scores that were added to a sealed period are counted like any others, and not counted again.
-        _count(store, _Job(store, store.buckets.seen, merge=True), head, store.scores.files_after(store.buckets.seen))
+        job = Job(store, store.buckets.seen, merge=True)
+        _count(store, job, head, store.scores.files_after(store.buckets.seen), engine)
         sealed = {file.relative for file in store.scores.expired(sealed_us)}
         files = tuple(file for file in store.scores.table.files() if file.relative not in sealed)
-        return _count(store, _Job(store, 0, merge=False, sealed_us=sealed_us), head, files)
+        return _count(store, Job(store, 0, merge=False, sealed_us=sealed_us), head, files, engine)
     after = 0 if full else store.buckets.seen
-    return _count(store, _Job(store, after, merge=not full), head, store.scores.files_after(after))
+    return _count(store, Job(store, after, merge=not full), head, store.scores.files_after(after), engine)
 
 
-def _count(store: Store, job: _Job, head: int, files: Sequence[DataFile]) -> int:
+def _count(store: Store, job: Job, head: int, files: Sequence[DataFile], engine: Engine | None) -> int:
     """Count the scores of files in one commit; returns how many buckets that made or changed."""
     stored = store.buckets.table.files()
     replaced = [] if job.merge else [file for file in stored if file.bounds["start_us"][1] >= job.sealed_us]
     if not files and not replaced:
         return 0
-    written = list(job.few(files) if sum(file.rows for file in files) <= _FEW_SCORES else job.many(files))
+    if engine is not None:
+        written = list(engine(job, files))
+    else:
+        written = list(job.few(files) if sum(file.rows for file in files) <= _FEW_SCORES else job.many(files))
     if not job.merge:
         written += job.carried(replaced, written)
     adds = [action for each in written for action in each.actions]
-    dropped = {file.relative: file for file in (*replaced, *(file for each in written for file in each.replaced))}
-    store.buckets.commit(adds, list(dropped.values()), seen=head, sealed_us=store.scores.sealed_us)
+    gone = {file.relative for file in replaced}.union(*(each.replaced for each in written))
+    dropped = [file for file in stored if file.relative in gone]
+    store.buckets.commit(adds, dropped, seen=head, sealed_us=store.scores.sealed_us)
     return sum(each.buckets for each in written)
 
 
 @dataclass(frozen=True, slots=True)
-class _Job:
+class Job:
     """Scores accepted after a version, on their way into files of buckets: merged with those that are stored, or in the
     place of all that start at `sealed_us` or later."""
 
@@ -121,15 +127,11 @@ class _Job:
         duck = self.store.duck.single()
         try:
             for _, of_year in itertools.groupby(self._parts(pool, duck, files), lambda part: part.month[:4]):
-                by_year: list[Delta] = []
-                for _, of_month in itertools.groupby(of_year, lambda part: part.month):
-                    by_month: list[Delta] = []
-                    for part in of_month:
-                        yield from part.written
-                        by_month += [delta for delta in part.rest if delta.resolution.period_kind == "month"]
-                        by_year += [delta for delta in part.rest if delta.resolution.period_kind == "year"]
-                    yield from self._write_joined(by_month)
-                yield from self._write_joined(by_year)
+                months = [
+                    self.gather("month", list(of_month))
+                    for _, of_month in itertools.groupby(of_year, lambda part: part.month)
+                ]
+                yield from self.gather("year", months).written
         finally:
             pool.shutdown(cancel_futures=True)
             duck.close()
@@ -152,23 +154,30 @@ class _Job:
             for resolution, period in sorted(begun - done)
         ]
 
-    def _parts(self, pool: ThreadPoolExecutor, duck: Duck, files: Sequence[DataFile]) -> Iterator[_Part]:
-        """All parts in order, never more than _AHEAD of them at work or waiting to be taken."""
-        ahead: deque[Future[_Part]] = deque()
-        for batch in _batches(files):
-            if len(ahead) == _AHEAD:
-                yield ahead.popleft().result()
-            ahead.append(pool.submit(self._fold, duck, batch))
-        while ahead:
-            yield ahead.popleft().result()
-
-    def _fold(self, duck: Duck, batch: _Batch) -> _Part:
-        """Fold some dates of one month and write what is kept by day; the rest is handed back."""
+    def fold(self, duck: Duck, batch: Batch) -> Part:
+        """Fold some dates of one month and write what is kept by day."""
         with duck.cursor() as cursor:
             deltas = fold_dates(cursor, batch.files, after_version=self.after)
         by_day = [delta for delta in deltas if delta.resolution.period_kind == "day"]
         rest = deltas[len(by_day) :]  # the finest come first
-        return _Part(batch.month, [written for delta in by_day for written in self._write(delta)], rest)
+        return Part(batch.month, [written for delta in by_day for written in self._write(delta)], rest)
+
+    def gather(self, period_kind: str, parts: Sequence[Part]) -> Part:
+        """The parts of one period of a kind together, at least one: what is kept by it is written."""
+        own = [delta for part in parts for delta in part.rest if delta.resolution.period_kind == period_kind]
+        rest = [delta for part in parts for delta in part.rest if delta.resolution.period_kind != period_kind]
+        written = [each for part in parts for each in part.written]
+        return Part(parts[0].month, [*written, *self._write_joined(own)], rest)
+
+    def _parts(self, pool: ThreadPoolExecutor, duck: Duck, files: Sequence[DataFile]) -> Iterator[Part]:
+        """All parts in order, never more than _AHEAD of them at work or waiting to be taken."""
+        ahead: deque[Future[Part]] = deque()
+        for batch in batches(files):
+            if len(ahead) == _AHEAD:
+                yield ahead.popleft().result()
+            ahead.append(pool.submit(self.fold, duck, batch))
+        while ahead:
+            yield ahead.popleft().result()
 
     def _write_joined(self, deltas: Sequence[Delta]) -> Iterator[Written]:
         for resolution in RESOLUTIONS:
@@ -183,36 +192,42 @@ class _Job:
         ]
 
 
+# What does the work of `Job.many` elsewhere.
+Engine = Callable[[Job, Sequence[DataFile]], Iterator[Written]]
+
+
 def _partitions(written: Written) -> list[Mapping[str, str | None]]:
     return [action.partition_values for action in written.actions]
 
 
 @dataclass(frozen=True, slots=True)
-class _Batch:
+class Batch:
+    """Files of whole dates of one month, to be folded together."""
+
     month: str  # YYYY-MM
     files: list[DataFile]
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """What a batch became: files of what is kept by day, and the buckets of the coarser resolutions."""
+class Part:
+    """What some dates became: files of what is kept by their period, and the buckets of the coarser resolutions."""
 
     month: str
     written: list[Written]
     rest: list[Delta]
 
 
-def _batches(files: Sequence[DataFile]) -> Iterator[_Batch]:
+def batches(files: Sequence[DataFile]) -> Iterator[Batch]:
     """The files of whole dates, of one month, together until they are worth a fold of their own."""
     for month, of_month in itertools.groupby(sorted(files, key=_date_of), lambda file: _date_of(file)[:7]):
         held: list[DataFile] = []
         for _, of_date in itertools.groupby(of_month, _date_of):
             held += of_date
             if sum(file.rows for file in held) >= _BATCH_ROWS:
-                yield _Batch(month, held)
+                yield Batch(month, held)
                 held = []
         if held:
-            yield _Batch(month, held)
+            yield Batch(month, held)
 
 
 def _date_of(file: DataFile) -> str:

@@ -137,6 +137,7 @@ def keep_up(
     *,
     every_s: float | None = None,
     report: Callable[[str, Did], None] = lambda name, did: None,
+    jobs: Mapping[str, Job] = JOBS,
 ) -> None:
     """Do jobs whenever they are due until `stop` is set, with the pauses of the settings or all with the same.
 
@@ -144,7 +145,7 @@ def keep_up(
     may do the same jobs; whichever comes first does them. Raises UsageError for a pause that is none or cannot be
     waited.
     """
-    pauses_s = {name: JOBS[name].every_s(settings) if every_s is None else every_s for name in names}
+    pauses_s = {name: jobs[name].every_s(settings) if every_s is None else every_s for name in names}
     for seconds in pauses_s.values():
         if not 0 < seconds <= threading.TIMEOUT_MAX:
             raise UsageError(f"The pause between runs is {seconds:g} s; it must be longer than 0 and finite.")
@@ -154,7 +155,7 @@ def keep_up(
         while not stop.is_set():
             for name, seconds in pauses_s.items():
                 if due_us[name] <= now_us() and not stop.is_set():
-                    due_us[name] = _turn(store, settings, JOBS[name], now_us, seconds, report)
+                    due_us[name] = _turn(store, settings, jobs[name], now_us, seconds, report)
             stop.wait(max(0.0, (min(due_us.values()) - now_us()) / US_PER_SECOND))
     finally:
         store.close()

@@ -36,11 +36,11 @@ _SEALED_SCHEMA = pa.schema([BUCKET_ROW_SCHEMA.field(name) for name in ("start_us
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """Files on the disk that are not part of the table yet, those they will replace, and how many new buckets they
-    hold."""
+    """Files on the disk that are not part of the table yet, the names of those they will replace, and how many new
+    buckets they hold."""
 
     actions: list[AddAction]
-    replaced: list[DataFile]
+    replaced: list[str]
     buckets: int
 
 
@@ -89,7 +89,7 @@ class BucketsTable:
         for use by several threads, for different partitions.
         """
         kept_from = period_of(self.kept_from_us()[resolution.name], resolution)
-        replaced: list[DataFile] = []
+        replaced: list[str] = []
         files = []
         for file in new:
             if file.partition["period"] < kept_from:
@@ -103,7 +103,7 @@ class BucketsTable:
                 if not merge:
                     stored = stored.filter(pc.field("start_us") < sealed_us)
                 rows = merge_partition(stored, rows.cast(BUCKET_ROW_SCHEMA), resolution)
-                replaced += old
+                replaced += [each.relative for each in old]
             files.append(NewFile(file.partition, rows))
         return Written(self.table.write(files), replaced, sum(file.rows.num_rows for file in new))
 

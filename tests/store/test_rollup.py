@@ -154,7 +154,7 @@ def test_many_dates_are_folded_only_a_few_ahead_of_what_is_written(
         return []
 
     monkeypatch.setattr(job, "fold_dates", counted)
-    work = job._Job(store, 0, merge=False)
+    work = job.Job(store, 0, merge=False)
     with ThreadPoolExecutor(2) as pool:
         parts = work._parts(pool, store.duck, store.scores.table.files())
         for taken, part in enumerate(parts, start=1):

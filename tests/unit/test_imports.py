@@ -43,6 +43,8 @@ HOMES = {
     "duckdb": ("dashapp.store",),
     "obstore": ("dashapp.store",),
     "pyarrow": ("dashapp.store",),
+    "dask": ("dashapp.rollup.cluster",),
+    "distributed": ("dashapp.rollup.cluster",),
     "dash": ("dashapp.web",),
     "dash_extensions": ("dashapp.web",),
     "plotly": ("dashapp.web",),

@@ -50,6 +50,7 @@ bench: .venv/.installed-bench  ## the measured claims; minutes, and needs a quie
 	$(BIN)/python -m bench.query
 	$(BIN)/python -m bench.ingest
 	$(BIN)/python -m bench.live
+	$(BIN)/python -m bench.capacity
 	$(BIN)/python -m bench.browser
 	@if [ -n "$$TICKERTONE_REAL_DATA" ]; then $(BIN)/python -m bench.scorers "$$TICKERTONE_REAL_DATA/labelled_train/sent_train.csv"; \
 	else echo "bench.scorers needs labelled texts: set TICKERTONE_REAL_DATA"; fi

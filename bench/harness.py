@@ -52,11 +52,11 @@ def versions(*packages: str) -> dict[str, str]:
     return {package: version(package) for package in packages}
 
 
-def save(name: str, figures: dict[str, Any]) -> None:
-    """Write the figures to bench/results/NAME.json and to the screen."""
-    RESULTS.mkdir(exist_ok=True)
+def save(name: str, figures: dict[str, Any], *, folder: Path = RESULTS) -> None:
+    """Write the figures to NAME.json, in bench/results unless another folder is named, and to the screen."""
+    folder.mkdir(exist_ok=True)
     text = json.dumps({"machine": machine(), **figures}, indent=2)
-    (RESULTS / f"{name}.json").write_text(text + "\n")
+    (folder / f"{name}.json").write_text(text + "\n")
     sys.stdout.write(text + "\n")
 
 

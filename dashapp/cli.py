@@ -26,6 +26,7 @@ from rich.table import Table
 from dashapp import __version__, config, embedded
 from dashapp.clock import now_us
 from dashapp.commands.backup import add_backup_commands
+from dashapp.commands.capacity import add_capacity_command
 from dashapp.commands.export import add_export_command, add_variant_option, check_exported
 from dashapp.commands.output import emit, mute_stdout, standard_output, write
 from dashapp.commands.rollup import add_rollup_command
@@ -156,6 +157,7 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--sample", type=int, metavar="DAYS", help="only so many days, chosen at random, and the newest")
     command("status", status, "What the store holds and what waits for the rollup.")
 
+    add_capacity_command(command)
     add_scorer_commands(command)
 
     sub = command("keys", keys, "Make, list or revoke API keys.")

@@ -94,7 +94,8 @@ def real_data() -> Path:
     return folder
 
 
-def _free_port() -> int:
+def free_port_number() -> int:
+    """A TCP port of 127.0.0.1 on which nothing listens."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return int(taken.getsockname()[1])
@@ -102,8 +103,8 @@ def _free_port() -> int:
 
 @pytest.fixture
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 on which nothing listens."""
-    return _free_port()
+    """One, for a test."""
+    return free_port_number()
 
 
 def _environment(data_dir: Path, more: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -221,7 +222,7 @@ class ServerFactory:
         timeout_s: float = 60,
     ) -> Server:
         """Start it and wait until /healthz answers 200."""
-        port = port or _free_port()
+        port = port or free_port_number()
         store = data_dir or self.default_data_dir
         log_path = self.directory / f"{command}-{port}.log"
         with log_path.open("ab") as log:
@@ -273,8 +274,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerFactory]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A headless Chromium, driven by Playwright."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=30_000)  # five seconds are not enough on a busy machine
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=chromium_path(), args=list(CHROMIUM_FLAGS))
         yield chromium

@@ -16,7 +16,7 @@ from tests.api.conftest import fill
 from tests.conftest import Server, ServerFactory
 from tests.stores import open_store
 
-MAX_S = 20
+MAX_S = 10
 # Every check but two. Not all that the document allows has a good answer: it cannot say that a start has to come before
 # an end. And a push says of each item whether it is taken, so a batch with bad items in it is a good request.
 CONFIG = """

@@ -380,6 +380,25 @@ def test_a_chart_brought_to_other_data_stands_as_plotly_would_have_drawn_it(see:
     )
 
 
+def test_a_chart_of_nothing_is_drawn_as_nothing(see: Callable[..., Page]) -> None:
+    """A brush that finds no newest candle draws none; the browser would complain of anything else."""
+    page = see("tickers=T00&resolution=1h&range=fit")
+    outlines = page.evaluate("""async () => {
+        const { swap } = await import("/assets/painter.mjs");
+        const chart = document.querySelector(".js-plotly-plot");
+        const emptied = (trace) => Object.fromEntries(
+            Object.entries(trace).map(([name, value]) => [name, Array.isArray(value) ? [] : value]));
+        const data = chart.data.map((trace) => (trace.name === "width" ? trace : emptied(trace)));
+        const paths = () => [...chart.querySelectorAll("g.painted path")].map((path) => path.getAttribute("d"));
+        const before = paths();
+        await swap(window.Plotly, chart, { data, layout: chart.layout });
+        return [before, paths()];
+    }""")
+    before, after = ({each for each in some if each != "M0,0"} for some in outlines)
+    assert before
+    assert not after
+
+
 def test_a_first_visit_is_drawn_from_the_api_and_no_callback_of_the_server(page: Page, site: Server) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.post_data or ""))

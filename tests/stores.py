@@ -20,6 +20,7 @@ from dashapp.model.variant import ALL, Variant
 from dashapp.query.series import SeriesReader
 from dashapp.rollup import job as job_module
 from dashapp.rollup.verify import Verification, verify
+from dashapp.store import buckets as buckets_module
 from dashapp.store import fold as fold_module
 from dashapp.store import merge as merge_module
 from dashapp.store import reader as reader_module
@@ -55,6 +56,7 @@ def nothing_is_few() -> Iterator[None]:
         mock.patch.object(job_module, "_FEW_SCORES", 0),
         mock.patch.object(job_module, "_PORTION_ROWS", 3),
         mock.patch.object(job_module, "_BATCH_ROWS", 3),
+        mock.patch.dict(buckets_module._PIECE_ROWS, {"month": 3, "year": 3}),
         mock.patch.object(fold_module, "_FEW_SOURCES", 2),
         mock.patch.object(reader_module, "TAIL_ROWS_IN_MEMORY", 0),
         mock.patch.object(reader_module, "_FEW_FILES", 0),

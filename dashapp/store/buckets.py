@@ -10,10 +10,12 @@ them. Retention drops the oldest periods of a resolution; before what was droppe
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake.transaction import AddAction
@@ -30,6 +32,11 @@ from dashapp.store.tables import DataFile, NewFile, Table, paths
 _ROLLUP = "rollup"
 # Recorded with the commits that drop periods, by resolution: the start of the first bucket that is kept.
 _KEPT_FROM = "kept-from {}"
+
+# A year of 12h of 500 tickers is 365,000 rows, of which a refresh touches the newest thousand. So what is kept for
+# longer than a day is cut by time into files of about this many rows, and only those that are touched are written anew.
+# Fewer rows make more files to be read for one ticker, and months of 1h are asked for more often than years of 12h.
+_PIECE_ROWS = {"month": 131_072, "year": 32_768}
 
 _SEALED_SCHEMA = pa.schema([BUCKET_ROW_SCHEMA.field(name) for name in ("start_us", "count")])
 
@@ -95,16 +102,18 @@ class BucketsTable:
             if file.partition["period"] < kept_from:
                 continue
             old = self.files_of(resolution, {file.partition["period"]})
-            if not merge:
-                old = tuple(each for each in old if each.bounds["start_us"][0] < sealed_us)
-            rows = file.rows
-            if old:
-                stored = pa.concat_tables([read_parquet(path, BUCKET_ROW_SCHEMA) for path in paths(old)])
-                if not merge:
-                    stored = stored.filter(pc.field("start_us") < sealed_us)
-                rows = merge_partition(stored, rows.cast(BUCKET_ROW_SCHEMA), resolution)
-                replaced += [each.relative for each in old]
-            files.append(NewFile(file.partition, rows))
+            if merge:
+                stretches = _stretches(old, file.rows, resolution)
+            else:
+                stretches = [([each for each in old if each.bounds["start_us"][0] < sealed_us], file.rows)]
+            for held, rows in stretches:
+                if held:
+                    stored = pa.concat_tables([read_parquet(path, BUCKET_ROW_SCHEMA) for path in paths(held)])
+                    if not merge:
+                        stored = stored.filter(pc.field("start_us") < sealed_us)
+                    rows = merge_partition(stored, rows.cast(BUCKET_ROW_SCHEMA), resolution)
+                    replaced += [each.relative for each in held]
+                files += [NewFile(file.partition, piece) for piece in _pieces(rows, resolution)]
         return Written(self.table.write(files), replaced, sum(file.rows.num_rows for file in new))
 
     def commit(
@@ -172,6 +181,50 @@ class BucketsTable:
             found[*key, "buckets"] += sealed.num_rows
             found[*key, "scores"] += pc.sum(sealed.column("count")).as_py() or 0
         return found
+
+
+def _stretches(
+    files: Sequence[DataFile], rows: pa.Table, resolution: Resolution
+) -> list[tuple[list[DataFile], pa.Table]]:
+    """New rows of a partition with the stored files that they have to be merged with, stretch by stretch of time.
+
+    Every stored bucket with the key of a new row is in a file of the same stretch. What comes after a last file that is
+    large already, or before a first one, makes a file of its own.
+    """
+    groups: list[list[DataFile]] = []
+    last_us = int(MIN_US)
+    for file in sorted(files, key=lambda file: file.bounds["start_us"]):
+        if groups and file.bounds["start_us"][0] <= last_us:
+            groups[-1].append(file)
+        else:
+            groups.append([file])
+        last_us = max(last_us, file.bounds["start_us"][1])
+    if not groups:
+        return [([], rows)]
+    starts_us = rows.column("start_us").to_numpy()
+    firsts_us = [group[0].bounds["start_us"][0] for group in groups]
+    number = np.searchsorted(firsts_us, starts_us, side="right") - 1
+    first_is_large, last_is_large = (
+        sum(file.rows for file in groups[place]) >= _PIECE_ROWS.get(resolution.period_kind, math.inf)
+        for place in (0, -1)
+    )
+    if not first_is_large:
+        number = np.maximum(number, 0)
+    if last_is_large:
+        number[starts_us > last_us] = len(groups)
+    held = {-1: [], len(groups): [], **dict(enumerate(groups))}
+    return [(held[each], rows.filter(pa.array(number == each))) for each in np.unique(number).tolist()]
+
+
+def _pieces(rows: pa.Table, resolution: Resolution) -> list[pa.Table]:
+    """Rows of a partition, cut by time into files."""
+    count = int(rows.num_rows // _PIECE_ROWS.get(resolution.period_kind, math.inf))
+    if count < 2:
+        return [rows]
+    starts_us = rows.column("start_us").to_numpy()
+    cuts_us = np.unique(np.partition(starts_us, at := [len(starts_us) * n // count for n in range(1, count)])[at])
+    piece = np.searchsorted(cuts_us, starts_us, side="right")
+    return [rows.filter(pa.array(piece == each)) for each in np.unique(piece)]
 
 
 def partition_of(start_us: int, resolution: Resolution) -> dict[str, str]:

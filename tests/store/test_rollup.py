@@ -24,6 +24,7 @@ from dashapp.model.resolution import RESOLUTIONS
 from dashapp.rollup import job
 from dashapp.rollup.job import rollup
 from dashapp.rollup.jobs import keep_up
+from dashapp.store import buckets as buckets_module
 from dashapp.store import durable
 from dashapp.store import scores as scores_module
 from dashapp.store.store import Store
@@ -92,6 +93,57 @@ def test_only_the_buckets_of_new_scores_change(tmp_path: Path) -> None:
     assert len(before) == 14
     assert len(kept) == 6
     assert without_tail(store) == expected_buckets(store)
+
+
+def files_of_year(store: Store) -> dict[str, tuple[int, int]]:
+    """The files of 12h of 2014, with their first and last day."""
+    return {
+        file.relative: tuple(moment // DAY_US - 16_071 for moment in file.bounds["start_us"])
+        for file in sorted(store.buckets.table.files(), key=lambda file: file.bounds["start_us"])
+        if file.partition == {"resolution": "12h", "period": "2014"}
+    }
+
+
+def test_a_year_lies_in_files_of_some_days_of_which_only_those_with_new_scores_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(buckets_module._PIECE_ROWS, "year", 6)
+    store = open_store(tmp_path)
+
+    def days(tag: str, *numbers: int) -> None:
+        append(
+            store,
+            [
+                score(f"{tag}{n}{ticker}", (16_071 + n) * DAY_US + len(tag), n, ticker=ticker)
+                for n in numbers
+                for ticker in "AB"
+            ],
+        )
+        rollup(store)
+        assert shown_buckets(store) == expected_buckets(store)
+
+    days("a", 10, 11)
+    days("b", 12)
+    assert list(files_of_year(store).values()) == [(10, 12)]
+    days("c", 13)  # the file before is large enough
+    days("d", 13, 14)
+    first, second = files_of_year(store)
+    assert files_of_year(store) == {first: (10, 12), second: (13, 14)}
+    days("e", 14, 15, 20)
+    assert list(files_of_year(store)) == [first, (last := list(files_of_year(store))[1])]
+    days("f", 11)  # late
+    assert list(files_of_year(store).values()) == [(10, 12), (13, 20)]
+    assert list(files_of_year(store))[1] == last
+    days("g", 17, 30)  # between the days of one file, and after a large one
+    days("h", 1, 40)  # before a large one, and after a small one
+    assert list(files_of_year(store).values()) == [(1, 1), (10, 12), (13, 20), (30, 40)]
+    days("i", 2, 11, 31)
+    assert list(files_of_year(store).values()) == [(1, 2), (10, 12), (13, 20), (30, 40)]
+
+    before = shown_buckets(store)
+    rollup(store, full=True)
+    assert shown_buckets(store) == before
+    assert list(files_of_year(store).values()) == [(1, 10), (11, 13), (14, 17), (20, 40)]
 
 
 def test_a_second_run_changes_nothing_and_commits_nothing(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ PYTEST := $(BIN)/python -m pytest
 PARALLEL := -n 2 --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types test-js test-python test-slow format bench clean clean-all
+.PHONY: help run test lint types test-js test-python test-slow audit format bench clean clean-all
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,11 @@ test-slow: .venv/.installed-test  ## the long campaigns: kills, and properties w
 	@tools/packages
 	$(PYTEST) --timeout=7200 -m slow
 	$(PYTEST) --timeout=7200 --hypothesis-profile=slow -m "not slow" tests/property
+
+audit: .venv/.installed-audit  ## known holes in what is pinned (asks the net), licences and bill of materials into docs/
+	$(BIN)/python tools/bill.py
+	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
+	@if command -v npm >/dev/null; then npm audit --package-lock-only; else echo "npm is not here: package-lock.json was not audited"; fi
 
 format: .venv/.installed-test  ## put the code in its form
 	$(BIN)/ruff check --fix
@@ -71,6 +76,9 @@ clean-all: clean  ## and .venv and node_modules; data/ stays
 
 .venv/.installed-test: .venv/bin/python pyproject.toml constraints.txt
 	$(call install,.[test])
+
+.venv/.installed-audit: .venv/bin/python pyproject.toml constraints.txt
+	$(call install,.[audit])
 
 .venv/.installed-bench: .venv/bin/python pyproject.toml constraints.txt
 	$(call install,.[bench])

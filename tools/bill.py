@@ -1,4 +1,4 @@
-"""What the product is made of: writes docs/sbom.cdx.json (CycloneDX) and docs/licences.md from the installed environment.
+"""What the product is made of: docs/sbom.cdx.json (CycloneDX) and docs/licences.md, from the installed environment.
 
 Only what `pip install tickertone` brings is listed, not what its tests need. Needs the extra `audit`.
 """
@@ -18,6 +18,15 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 ROOT = "tickertone"
 # Packages that name their licence neither as an expression nor by a classifier, as their licence files say.
 TOLD_ELSEWHERE: dict[str, str] = {}
+HEAD = """# Licences
+
+Tickertone is under the Apache License 2.0. What it needs to run, with the licence each names for itself; `make audit`
+writes this list and [sbom.cdx.json](sbom.cdx.json), the same as a bill of materials (CycloneDX). plotly.js (MIT) comes
+inside of the package plotly, React (MIT) inside of dash, Swagger UI (Apache-2.0) inside of fastapi-swagger.
+
+| package | version | licence |
+|---|---|---|
+"""
 
 
 def closure(root: str = ROOT) -> dict[str, metadata.Distribution]:
@@ -74,16 +83,6 @@ def main() -> None:
     if silent:
         sys.exit(f"These do not say what their licence is; look, and note it in TOLD_ELSEWHERE: {', '.join(silent)}")
 
-
-HEAD = """# Licences
-
-Tickertone is under the Apache License 2.0. What it needs to run, with the licence each names for itself; `make audit` writes
-this list and [sbom.cdx.json](sbom.cdx.json), the same as a bill of materials (CycloneDX). plotly.js (MIT) comes inside of the
-package plotly, React (MIT) inside of dash, Swagger UI (Apache-2.0) inside of fastapi-swagger.
-
-| package | version | licence |
-|---|---|---|
-"""
 
 if __name__ == "__main__":
     main()

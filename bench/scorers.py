@@ -26,7 +26,7 @@ import numpy as np
 from bench.harness import save, versions
 from dashapp.ingest.scoring.evaluation import CLASSES, Labelled, evaluate, figures_of, read_labelled
 from dashapp.ingest.scoring.finance import Finance
-from dashapp.ingest.scoring.scorer import Scorer, Sentiment, load_scorer
+from dashapp.ingest.scoring.scorer import DEFAULT_SCORER_IDENTITY, Scorer, Sentiment, load_scorer
 from dashapp.ingest.scoring.training import folds_of, train
 from tests import bert
 
@@ -131,7 +131,7 @@ def main() -> None:
         for name, figures in evaluate([AlwaysNeutral(), load_scorer("vader")], texts, clock=time.process_time).items()
     }
     found["scikit-learn TF-IDF, logistic regression"] = plain(texts)
-    found["finance@1"] = trained.figures.as_json()
+    found[DEFAULT_SCORER_IDENTITY] = trained.figures.as_json()
     figures: dict[str, Any] = {
         "texts": len(texts),
         "labels": {label: sum(each.label == label for each in texts) for label in CLASSES},

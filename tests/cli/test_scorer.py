@@ -76,17 +76,17 @@ def test_rescoring_adds_scores_by_another_scorer_and_leaves_the_first_as_they_we
     command("rollup")
     before = command.json("query", "AAPL", "--resolution", "24h", "--scorer", VADER, *RANGE)
     part = command.json("rescore", "--scorer", "finance", "--start", "2024-01-02")
-    assert part == {"scorer": "finance@1", "scored": 1, "known": 0, "without_text": 1, "revision": 2}
+    assert part == {"scorer": "finance@2", "scored": 1, "known": 0, "without_text": 1, "revision": 2}
     rest = command.json("rescore", "--scorer", "finance")
-    assert rest == {"scorer": "finance@1", "scored": 2, "known": 1, "without_text": 1, "revision": 3}
+    assert rest == {"scorer": "finance@2", "scored": 2, "known": 1, "without_text": 1, "revision": 3}
     again = command.json("rescore", "--scorer", "finance")
-    assert again == {"scorer": "finance@1", "scored": 0, "known": 3, "without_text": 1, "revision": 3}
+    assert again == {"scorer": "finance@2", "scored": 0, "known": 3, "without_text": 1, "revision": 3}
     command("rollup")
     asked = ("query", "AAPL", "--resolution", "24h", *RANGE)
     after = command.json(*asked, "--scorer", VADER)
     assert [each["count"] for each in after["buckets"]] == [each["count"] for each in before["buckets"]]
     assert [each["sum"] for each in after["buckets"]] == [each["sum"] for each in before["buckets"]]
     finance = command.json(*asked)  # of several, the default one
-    assert finance["scorer"] == "finance@1"
+    assert finance["scorer"] == "finance@2"
     assert [each["close"] > 0 for each in finance["buckets"]] == [True, False]
     assert verification(open_store(command.data_dir)).differ == 0

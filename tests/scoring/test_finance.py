@@ -18,11 +18,18 @@ from dashapp.ingest.scoring.scorer import DEFAULT_SCORER_IDENTITY, Sentiment, ex
 from dashapp.model.score import label_of, quantise
 
 SCORER = Finance()
-SENTENCES = [
-    tuple(line.split("\t"))
-    for line in (Path(__file__).parent / "sentences.tsv").read_text("utf-8").splitlines()
-    if line
-]
+
+
+def sentences(name: str) -> list[tuple[str, str]]:
+    """The (label, text) of a file of sentences that were written by hand."""
+    lines = (Path(__file__).parent / name).read_text("utf-8").splitlines()
+    return [(label, text) for label, _, text in (line.partition("\t") for line in lines)]
+
+
+SENTENCES = sentences("sentences.tsv")
+# In the style of company reports and news agencies, written before anybody looked at what a model makes of them.
+NEWSWIRE = sentences("newswire.tsv")
+LABELS = ("positive", "negative", "neutral")
 HEADLINES = st.lists(
     st.sampled_from(
         [
@@ -86,6 +93,15 @@ def test_of_the_hand_written_sentences_at_least_nine_in_ten_get_their_label() ->
     assert len(wrong) <= len(SENTENCES) / 10, wrong
 
 
+def test_of_newswire_sentences_most_get_their_label_and_facts_about_companies_are_neutral() -> None:
+    said_of = {label: [label_of(quantise(said(text))) for each, text in NEWSWIRE if each == label] for label in LABELS}
+    right = {label: said_of[label].count(label) for label in LABELS}
+    assert {label: len(said_of[label]) for label in LABELS} == dict.fromkeys(LABELS, 70)
+    assert sum(right.values()) >= 0.85 * 210
+    assert right["neutral"] >= 0.95 * 70
+    assert said_of["positive"].count("negative") + said_of["negative"].count("positive") <= 0.02 * 140
+
+
 def test_none_of_the_hand_written_sentences_gets_the_opposite_label() -> None:
     opposite = {"positive": "negative", "negative": "positive", "neutral": ""}
     assert [text for label, text in SENTENCES if label_of(quantise(said(text))) == opposite[label]] == []
@@ -94,9 +110,9 @@ def test_none_of_the_hand_written_sentences_gets_the_opposite_label() -> None:
 @pytest.mark.parametrize(
     ("text", "score_e6"),
     [
-        ("Acme beats quarterly profit estimates and raises guidance", 994_411),
-        ("Operating loss widened to EUR 3.4 mn from EUR 1.1 mn", -969_034),
-        ("The annual general meeting will be held in Helsinki", 845),
+        ("Acme beats quarterly profit estimates and raises guidance", 995_017),
+        ("Operating loss widened to EUR 3.4 mn from EUR 1.1 mn", -983_601),
+        ("The annual general meeting will be held in Helsinki", 939),
     ],
 )
 def test_a_version_scores_a_text_the_same_for_ever(text: str, score_e6: int) -> None:
@@ -195,7 +211,7 @@ def test_the_model_is_small_and_loads_quickly_without_pickle_or_anything_heavy()
 
 def test_the_data_card_says_what_the_model_was_made_of() -> None:
     card = SCORER.model.card
-    assert (card["name"], card["version"], card["licence"]) == ("finance", "1", "MIT")
+    assert (card["name"], card["version"], card["licence"]) == ("finance", "2", "MIT")
     assert card["texts"] == 9_543
     assert card["cross_validation"]["accuracy"] > 0.82
     assert card["cross_validation"]["macro_f1"] > 0.77

@@ -64,7 +64,11 @@ def test_drills_are_the_same_for_a_seed_and_have_all_labels() -> None:
 
 
 def test_no_sentence_of_the_tests_is_a_drill() -> None:
-    lines = (Path(__file__).parent / "sentences.tsv").read_text("utf-8").splitlines()
+    lines = [
+        line
+        for name in ("sentences.tsv", "newswire.tsv")
+        for line in (Path(__file__).parent / name).read_text("utf-8").splitlines()
+    ]
     assert {line.split("\t")[1].lower() for line in lines} & {text.lower() for text, _ in drills(1, 5_000)} == set()
 
 

@@ -35,7 +35,7 @@ def _sections() -> dict[str, tuple[str, ...]]:
 def drills(seed: int, count: int) -> Iterator[tuple[str, Label]]:
     """That many sentences with their labels; the same for the same seed."""
     random_ = random.Random(seed)  # noqa: S311 - guards nothing
-    makers = (_movement, _movement, _comparison, _statement, _headline, _headline, _neutral, _neutral, _neutral)
+    makers = (*[_movement] * 2, _comparison, *[_statement] * 3, *[_headline] * 2, *[_neutral] * 4)
     for number in range(count):
         yield makers[number % len(makers)](random_)
 

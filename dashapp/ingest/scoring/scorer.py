@@ -123,7 +123,7 @@ def parse_scorer(text: str) -> str:
 GIVEN_SCORER = "given@1"
 DEFAULT_SCORER = "finance"
 # Written out, so that readers need not load the model to prefer its scores; a test compares it with the model.
-DEFAULT_SCORER_IDENTITY = f"{DEFAULT_SCORER}@1"
+DEFAULT_SCORER_IDENTITY = f"{DEFAULT_SCORER}@2"
 
 
 def load_scorer(name: str | None = None) -> Scorer:

@@ -35,8 +35,8 @@ _KIND_SCALES = {"words": 1.0, "pairs": 0.7, "skips": 0.7, "events": 1.5}
 _RARITY_POWER = 1.0
 _PENALTY = 3.0
 # How much a drill counts beside a text that somebody labelled.
-DRILL_WEIGHT = 0.5
-DRILLS = 1_800
+DRILL_WEIGHT = 0.4
+DRILLS = 2_400
 
 _LEAST_TEXTS = {"words": 2, "pairs": 2, "skips": 2, "events": 2}
 _STEPS = 200

@@ -192,9 +192,10 @@ class _Reading:
                 self._judgement(place, meaning.judges)
             if meaning.compares:
                 self._comparison(place)
-        for place, word in enumerate(self.words):
-            if word in _EXTREMES:
-                self._extreme(place)
+        if not _EXTREMES.keys().isdisjoint(self.words):
+            for place, word in enumerate(self.words):
+                if word in _EXTREMES:
+                    self._extreme(place)
         for place, sign in self.movables:
             if sign < 0 and place not in self.used:
                 self._unmoved(place)

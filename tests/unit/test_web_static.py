@@ -186,3 +186,53 @@ def test_errors_streams_and_other_methods_pass_untouched(site: Site) -> None:
         assert (head.status_code, head.text) == (200, "")
 
     visit(site, steps)
+
+
+def test_who_leaves_before_the_answer_costs_nobody_else_the_file(site: Site) -> None:
+    """The answer is kept for all: it must be whole, whoever asked first."""
+
+    async def leaves() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def nobody(_: Any) -> None:
+        pass
+
+    async def slowly(_: Request) -> Response:
+        async def parts() -> AsyncIterator[str]:
+            for line in SCRIPT.splitlines(keepends=True):
+                await asyncio.sleep(0)
+                yield line
+
+        return StreamingResponse(parts(), media_type="text/javascript", headers={"content-length": str(len(SCRIPT))})
+
+    site.inner.routes.insert(0, Route("/assets/slow.mjs", slowly))
+
+    async def steps(client: httpx.AsyncClient, _: Callable[[], Any]) -> list[str]:
+        for path in ("/assets/slow.mjs", "/assets/main.mjs", SUITE):
+            scope = {
+                "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1",
+                "method": "GET", "path": path, "raw_path": path.encode(), "root_path": "", "scheme": "http",
+                "query_string": b"", "headers": [], "server": ("site", 80), "client": ("127.0.0.1", 1),
+            }  # fmt: skip
+            await site.app(scope, leaves, nobody)
+        return [(await client.get(path)).text for path in ("/assets/slow.mjs", "/assets/main.mjs", SUITE)]
+
+    assert visit(site, steps) == [SCRIPT] * 3
+
+
+def test_an_answer_that_breaks_off_is_not_kept(tmp_path: Path) -> None:
+    answers = iter(["", SCRIPT[:100], SCRIPT])
+
+    async def inner(_: Any, __: Any, send: Any) -> None:
+        body = next(answers).encode()
+        headers = [(b"content-type", b"text/javascript"), (b"content-length", str(len(SCRIPT)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": [*headers, (b"etag", b'"1"')]})
+        await send({"type": "http.response.body", "body": body})
+
+    site = Site(tmp_path)
+    site.app = PrecompressedStatic(inner, worker_scope="/")
+
+    async def steps(client: httpx.AsyncClient, _: Callable[[], Any]) -> list[int]:
+        return [(await client.get("/assets/main.mjs")).status_code for _ in range(3)]
+
+    assert visit(site, steps) == [502, 502, 200]

@@ -232,7 +232,7 @@ def test_a_server_that_comes_back_finds_the_page_live_again_and_without_a_gap(
     page.wait_for_function(last_close(0.13), timeout=2_000, polling=20)
     assert_as_the_api_says(page, again, ["AAPL"])
     page.goto("about:blank")
-    refused = re.compile(r"net::ERR_|the server did not respond|Failed to fetch")
+    refused = re.compile(r"net::ERR_|fetching the script|the server did not respond|Failed to fetch")
     assert [each for each in console_errors if not refused.search(each)] == []
     console_errors.clear()
     again.stop()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 
-REFUSED = re.compile(r"net::ERR_|the server did not respond|Failed to fetch|503")
+REFUSED = re.compile(r"fetching the script|net::ERR_|the server did not respond|Failed to fetch|503")
 PATIENCE_MS = 30_000
 # The client waits 12.5 s for a server that says nothing.
 SILENCE_MS = 20_000

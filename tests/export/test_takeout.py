@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dashapp import cli
 from dashapp.errors import BadExport, OutputExists, OutputNotWritable
 from dashapp.model.resolution import RESOLUTIONS, parse_resolution
 from dashapp.query import outfile, takeout
@@ -315,14 +315,8 @@ def test_kill_9_at_any_moment_loses_and_repeats_nothing(store: Store, tmp_path: 
 
 
 def test_the_command_says_what_it_did_and_what_is_wrong(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        code = cli.main([*arguments, "--data-dir", str(store.data_dir)])
-        return code, *capsys.readouterr()
-
     body = json.loads(run("export", "items", "--out", "items.jsonl.gz", "--scorer", "test@1", "--json")[1])
     assert set(body) == {"out", "rows", "files", "bytes", "revision", "seconds"}
     lines = gzip.decompress((tmp_path / "items.jsonl.gz").read_bytes()).splitlines()

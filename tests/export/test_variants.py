@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
-from dashapp import cli
 from dashapp.errors import BadExport, BadParameter, RevisionGone
 from dashapp.model.resolution import parse_resolution
 from dashapp.model.score import revision_of
@@ -218,14 +217,8 @@ def test_where_texts_are_gone_the_error_says_from_when_on_a_variant_can_be_told(
 
 
 def test_the_command_takes_a_variant_and_says_what_it_cannot_tell(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    store: Store, run: Callable[..., tuple[int, str, str]]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        code = cli.main([*arguments, "--data-dir", str(store.data_dir)])
-        return code, *capsys.readouterr()
-
     asked = ["export", "scores", "--scorer", "test@1", "--variant"]
     rows = [json.loads(run(*asked, name, "--out", f"{name}.parquet", "--json")[1])["rows"] for name in NAMES]
     counted = [oracle.counted(stored_scores(store), name) for name in NAMES]

@@ -3,8 +3,9 @@
 
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
-# Two at a time: more make each other's waiting tests time out on small machines. All browser tests go to one of them.
-PARALLEL := -n 2 --dist loadgroup
+# Two at a time: more make each other's waiting tests time out on small machines. A file is one worker's, so that its
+# servers, stores and browser start once.
+PARALLEL := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help run test lint types test-js test-python test-slow audit format bench clean clean-all

@@ -49,7 +49,6 @@ def chromium_path() -> str | None:
     return os.environ.get("TICKERTONE_CHROMIUM") or shutil.which("chromium")
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in this same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         wanted = set(getattr(item, "fixturenames", ()))
@@ -57,8 +56,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.real)
         if wanted & BROWSER_FIXTURES:
             item.add_marker(pytest.mark.browser)
-            # One worker does all browser tests: two browsers at once on two cores make each other's waits run out.
-            item.add_marker(pytest.mark.xdist_group("browser"))
             # A browser, a server and a test on two cores wait for each other: one that runs out of time gets a second
             # try, which the summary names.
             item.add_marker(pytest.mark.flaky(reruns=2))

@@ -103,7 +103,7 @@ def test_the_page_shows_the_candles_that_query_prints(
     see: Callable[[str], Page], store: Path, tickertone: Tickertone
 ) -> None:
     ends = ("2014-06-03T00:00:00Z", "2014-06-04T00:00:00Z")
-    for resolution in ("1m", "10m", "1h", "24h"):
+    for resolution in ("1m", "1h", "24h"):
         page = see(f"tickers=AAPL,BRK.B&resolution={resolution}&start={ends[0]}&end={ends[1]}")
         until(page, DRAWN_TWICE)
         shown = charts(page)

@@ -150,7 +150,7 @@ class Campaign:
                 return ["backup", str(self.folder / "backup")]
             case "serve":
                 self.port = free_port_number()
-                return ["run", "--host", "127.0.0.1", "--port", str(self.port), "--every", "200ms"]
+                return ["serve", "--host", "127.0.0.1", "--port", str(self.port)]
             case _:
                 return ["maintain", name, *(["--every", "100ms"] if for_ever else [])]
 

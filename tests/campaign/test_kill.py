@@ -237,8 +237,8 @@ def test_a_kill_at_any_step_to_the_disk_leaves_before_or_after_and_the_work_can_
 UPKEEP = [
     ("retention", 9, 10),
     ("compaction", 9, 8),
-    ("logs", 100, 50),
-    ("backup", 2, 30),
+    ("logs", 100, 100),
+    ("backup", 2, 60),
     *(
         pytest.param(name, commits, 1, marks=pytest.mark.slow)
         for name, commits in (("retention", 9), ("compaction", 9), ("logs", 100), ("backup", 2))

@@ -139,7 +139,7 @@ def test_a_fault_of_the_hub_is_logged_and_ends_the_streams_instead_of_silencing_
     assert "ZeroDivisionError" in caplog.text
 
 
-@pytest.mark.parametrize("seconds", [10, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seconds", [6, pytest.param(60, marks=pytest.mark.slow)])
 def test_a_client_that_reconnects_at_random_ends_with_what_verify_says(site: Site, seconds: float) -> None:
     clients = all_clients()
     for client in clients:
@@ -153,7 +153,7 @@ def test_a_client_that_reconnects_at_random_ends_with_what_verify_says(site: Sit
     assert verification(site.store).differ == 0
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(15, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [2, pytest.param(15, marks=pytest.mark.slow)])
 def test_a_killed_server_costs_no_client_anything(server: Any, kills: int) -> None:
     running = server("serve", data_dir=server.directory / f"killed{kills}", env=OPEN)
     clients = all_clients()

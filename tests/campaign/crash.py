@@ -96,7 +96,7 @@ class Campaign:
     old: set[str] = field(default_factory=set)
     promised: set[str] = field(default_factory=set)
     number: int = 0
-    started: int = 0
+    started: list[Running] = field(default_factory=list)
     port: int = 0
     key: str = ""
 
@@ -168,15 +168,21 @@ class Campaign:
 
     def start(self, command: Sequence[str], around: Sequence[str] = ()) -> Running:
         """Start a process in a group of its own, so that strace and what it traces end together."""
-        self.started += 1
-        log_path = self.folder / f"{self.started}.log"
+        log_path = self.folder / f"{len(self.started)}.log"
         with log_path.open("wb") as log:
             process = subprocess.Popen(
                 [*around, sys.executable, "-m", "dashapp", *command],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 cwd=REPOSITORY, env=self.environment(), start_new_session=True,
             )  # fmt: skip
-        return Running(process, list(command), self.promised, log_path)
+        self.started.append(Running(process, list(command), self.promised, log_path))
+        return self.started[-1]
+
+    def end(self) -> None:
+        """Leave nothing running, whatever went wrong, and nothing on the disk."""
+        for each in self.started:
+            each.kill()
+        shutil.rmtree(self.folder)
 
     def check(self) -> None:
         """What holds after every kill."""
@@ -345,30 +351,27 @@ def run(folder: Path, kills: int, seed: int, told: Callable[[str], None] = print
     open_pairs = [(name, kind) for name in ONCE for kind in KINDS]
     draw.shuffle(open_pairs)
     stand = Newsstand()
-    campaign: Campaign | None = None
     number = 0
-    while done.total() < kills:
-        if campaign is None or number % ROUNDS_PER_STORE == 0:
-            if campaign is not None:
-                shutil.rmtree(campaign.folder)
-            campaign = Campaign(folder / f"s{number}", draw, stand)
-            campaign.folder.mkdir(parents=True)
-            campaign.begin()
-        campaign.number = number
-        if open_pairs and number % 3 and shutil.which("strace"):
-            name, kind = open_pairs[number % len(open_pairs)]
-            calls[name, kind] += 1
-            if at_call(campaign, name, kind, calls[name, kind]):
-                done[f"{name} at a call that {kind}s"] += 1
+    with contextlib.ExitStack() as stack:
+        stack.callback(stand.close)
+        while done.total() < kills:
+            if number % ROUNDS_PER_STORE == 0:
+                campaign = Campaign(folder / f"s{number}", draw, stand)
+                campaign.folder.mkdir(parents=True)
+                stack.callback(campaign.end)
+                campaign.begin()
+            campaign.number = number
+            if open_pairs and number % 3 and shutil.which("strace"):
+                name, kind = open_pairs[number % len(open_pairs)]
+                calls[name, kind] += 1
+                if at_call(campaign, name, kind, calls[name, kind]):
+                    done[f"{name} at a call that {kind}s"] += 1
+                else:
+                    open_pairs.remove((name, kind))
             else:
-                open_pairs.remove((name, kind))
-        else:
-            done += together(campaign)
-        number += 1
-        told(f"{done.total()} kills in {number} rounds, {len(campaign.acknowledged)} items acknowledged")
-    if campaign is not None:
-        shutil.rmtree(campaign.folder)
-    stand.close()
+                done += together(campaign)
+            number += 1
+            told(f"{done.total()} kills in {number} rounds, {len(campaign.acknowledged)} items acknowledged")
     return done
 
 

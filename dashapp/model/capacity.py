@@ -10,8 +10,9 @@ import math
 from dataclasses import dataclass
 
 from dashapp.model.resolution import RESOLUTIONS
+from dashapp.model.time import US_PER_DAY, US_PER_SECOND
 
-DAY_S = 86_400
+DAY_S = US_PER_DAY // US_PER_SECOND
 
 
 @dataclass(frozen=True, slots=True)

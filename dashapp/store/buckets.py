@@ -229,7 +229,8 @@ def _pieces(rows: pa.Table, resolution: Resolution) -> list[pa.Table]:
     if count < 2:
         return [rows]
     starts_us = rows.column("start_us").to_numpy()
-    cuts_us = np.unique(np.partition(starts_us, at := [len(starts_us) * n // count for n in range(1, count)])[at])
+    places = [len(starts_us) * number // count for number in range(1, count)]
+    cuts_us = np.unique(np.partition(starts_us, places)[places])
     piece = np.searchsorted(cuts_us, starts_us, side="right")
     return [rows.filter(pa.array(piece == each)) for each in np.unique(piece)]
 

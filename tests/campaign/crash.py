@@ -64,12 +64,19 @@ TOGETHER = ("serve", "ingest", "feed", "rollup", "compaction", "retention")
 
 
 @dataclass(frozen=True)
+class Work:
+    """A command line, and the items it acknowledges by ending well."""
+
+    command: list[str]
+    promised: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
 class Running:
-    """A process, what it acknowledges by ending well, and what it prints."""
+    """A process, and where it prints to."""
 
     process: subprocess.Popen[bytes]
-    command: list[str]
-    promised: set[str]
+    work: Work
     log_path: Path
 
     def end(self, timeout_s: float = 300) -> int:
@@ -94,7 +101,6 @@ class Campaign:
     stand: Newsstand
     acknowledged: set[str] = field(default_factory=set)
     old: set[str] = field(default_factory=set)
-    promised: set[str] = field(default_factory=set)
     number: int = 0
     started: list[Running] = field(default_factory=list)
     port: int = 0
@@ -126,36 +132,34 @@ class Campaign:
             for n in range(count)
         ]  # fmt: skip
 
-    def command(self, name: str, *, for_ever: bool = False) -> list[str]:
-        """The command line of a process of this name; what it acknowledges at its end is in `promised`."""
-        self.promised = set()
+    def work(self, name: str, *, for_ever: bool = False) -> Work:
+        """What a process of this name does in this round."""
         match name:
             case "ingest":
                 rows = self.items(f"f{self.number}", 60)
                 file = self.folder / f"{self.number}.jsonl"
                 file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-                self.promised = {row["id"] for row in rows}
-                return ["ingest", str(file), "--batch-rows", "10"]
+                return Work(["ingest", str(file), "--batch-rows", "10"], frozenset(row["id"] for row in rows))
             case "feed":
                 self.stand.at("/rss", _news(self.number))
-                self.promised = {f"rss:https://example.com/{self.number}-{n}" for n in range(10)}
-                return ["feed"] if for_ever else ["feed", "--once"]
+                promised = frozenset(f"rss:https://example.com/{self.number}-{n}" for n in range(10))
+                return Work(["feed"] if for_ever else ["feed", "--once"], promised)
             case "rollup":
-                return ["rollup", "--every", "50ms"] if for_ever else ["rollup"]
+                return Work(["rollup", "--every", "50ms"] if for_ever else ["rollup"])
             case "full":
-                return ["rollup", "--full"]
+                return Work(["rollup", "--full"])
             case "upkeep":
-                return ["maintain", "vacuum", "logs"]
+                return Work(["maintain", "vacuum", "logs"])
             case "backup":
-                return ["backup", str(self.folder / "backup")]
+                return Work(["backup", str(self.folder / "backup")])
             case "serve":
                 self.port = free_port_number()
-                return ["serve", "--host", "127.0.0.1", "--port", str(self.port)]
+                return Work(["serve", "--host", "127.0.0.1", "--port", str(self.port)])
             case _:
-                return ["maintain", name, *(["--every", "100ms"] if for_ever else [])]
+                return Work(["maintain", name, *(["--every", "100ms"] if for_ever else [])])
 
     def environment(self) -> dict[str, str]:
-        """Retention drops four more days each round; jobs run as often as they can."""
+        """Retention drops two weeks more each round; jobs run as often as they can."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("TICKERTONE_")}
         kept = max(50, OLD_DAYS - 14 * (self.number % ROUNDS_PER_STORE + 1))
         named = {
@@ -166,16 +170,16 @@ class Campaign:
         }  # fmt: skip
         return {**inherited, **{f"TICKERTONE_{name}": str(value) for name, value in named.items()}}
 
-    def start(self, command: Sequence[str], around: Sequence[str] = ()) -> Running:
+    def start(self, work: Work, around: Sequence[str] = ()) -> Running:
         """Start a process in a group of its own, so that strace and what it traces end together."""
         log_path = self.folder / f"{len(self.started)}.log"
         with log_path.open("wb") as log:
             process = subprocess.Popen(
-                [*around, sys.executable, "-m", "dashapp", *command],
+                [*around, sys.executable, "-m", "dashapp", *work.command],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 cwd=REPOSITORY, env=self.environment(), start_new_session=True,
             )  # fmt: skip
-        self.started.append(Running(process, list(command), self.promised, log_path))
+        self.started.append(Running(process, work, log_path))
         return self.started[-1]
 
     def end(self) -> None:
@@ -280,11 +284,11 @@ def pushing(campaign: Campaign, server: Running, name: str) -> Iterator[None]:
     assert not wrong, wrong[:3]
 
 
-def again(campaign: Campaign, killed: Running) -> None:
+def again(campaign: Campaign, work: Work) -> None:
     """What was killed runs to its end, without any help; then its promise holds."""
-    finished = campaign.start(killed.command)
-    assert finished.end() == 0, f"{killed.command} after a kill: {finished.log_path.read_text()}"
-    campaign.acknowledged |= killed.promised
+    finished = campaign.start(work)
+    assert finished.end() == 0, f"{work.command} after a kill: {finished.log_path.read_text()}"
+    campaign.acknowledged |= work.promised
 
 
 def together(campaign: Campaign) -> Counter[str]:
@@ -294,7 +298,7 @@ def together(campaign: Campaign) -> Counter[str]:
     done: Counter[str] = Counter()
     with watching(campaign):
         for name in names:
-            running[name] = campaign.start(campaign.command(name, for_ever=True))
+            running[name] = campaign.start(campaign.work(name, for_ever=True))
         with pushing(campaign, running["serve"], f"p{campaign.number}"):
             _until_something_is_pushed(campaign, running["serve"])
             time.sleep(campaign.draw.uniform(0, 4))
@@ -304,12 +308,12 @@ def together(campaign: Campaign) -> Counter[str]:
                     done[name] += 1
                 else:
                     assert each.process.returncode == 0, f"{name} ended by itself: {each.log_path.read_text()}"
-                    campaign.acknowledged |= each.promised
+                    campaign.acknowledged |= each.work.promised
                 time.sleep(campaign.draw.choice([0, 0.05, 0.5]))
     campaign.check()
-    again(campaign, running["ingest"])
-    again(campaign, replace(running["feed"], command=["feed", "--once"]))
-    again(campaign, replace(running["rollup"], command=["rollup"]))
+    again(campaign, running["ingest"].work)
+    again(campaign, replace(running["feed"].work, command=["feed", "--once"]))
+    again(campaign, campaign.work("rollup"))
     campaign.check()
     return done
 
@@ -326,16 +330,16 @@ def at_call(campaign: Campaign, name: str, kind: str, call: int) -> bool:
     """One process dies when it enters its n-th call of a kind; says whether there are so many."""
     calls = KINDS[kind]
     inject = ["-e", f"trace={calls}", "-e", f"inject={calls}:signal=KILL:when={call}"]
-    command = campaign.command(name)
+    work = campaign.work(name)
     with watching(campaign):
-        one = campaign.start(command, ["strace", "-f", "-qq", "--seccomp-bpf", "-o", "/dev/null", *inject])
+        one = campaign.start(work, ["strace", "-f", "-qq", "--seccomp-bpf", "-o", "/dev/null", *inject])
         code = one.end()
     campaign.check()
     if code in (-signal.SIGKILL, 128 + signal.SIGKILL):
-        again(campaign, one)
+        again(campaign, work)
     else:
         assert code == 0, f"{name}: {one.log_path.read_text()}"
-        campaign.acknowledged |= one.promised
+        campaign.acknowledged |= work.promised
     campaign.check()
     return code != 0
 

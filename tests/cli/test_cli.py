@@ -58,10 +58,6 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Tickertone:
     return command
 
 
-# One worker makes the store these tests share.
-pytestmark = pytest.mark.xdist_group("cli")
-
-
 def test_ingest_says_what_became_of_every_row_and_keeps_the_rejected_ones(
     tmp_path: Path, tickertone: Tickertone
 ) -> None:

@@ -25,7 +25,7 @@ from tests.stores import DAY_US, MINUTE_US, append, open_store, series_reader, v
 DAYS = ("20161007", "20161008", "20161009")
 SECONDS, MINUTES = 11_520, 4_216
 
-pytestmark = [pytest.mark.real, pytest.mark.xdist_group("coinbase")]
+pytestmark = pytest.mark.real
 
 Bar = tuple[Decimal, Decimal, Decimal, Decimal]  # open, high, low, close
 

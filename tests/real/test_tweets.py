@@ -27,8 +27,7 @@ LINES = 48_894
 START_US = {"February": 1_391_212_800_000_000, "March": 1_393_632_000_000_000}  # of 2014, UTC
 REPEATS = 34
 
-# One worker makes the store that these tests share.
-pytestmark = [pytest.mark.real, pytest.mark.xdist_group("tweets")]
+pytestmark = pytest.mark.real
 
 MAPPING = parse_mapping("ts=created_at,text=text,ticker=ticker,id=id")
 

@@ -301,3 +301,10 @@ def test_a_model_of_the_hub_is_fetched_once_and_then_needs_no_network(
     fetched = [each for each in asked if each.startswith("GET") and "resolve" in each and "acme/tiny" in each]
     assert len(fetched) == 3
     assert any(ONNX_HUB_ID in each for each in asked)
+    # A fetch that was broken off is taken up again.
+    (held,) = tmp_path.glob("hub/models--acme--tiny/snapshots/*/*.onnx")
+    held.unlink()
+    done = subprocess.run(
+        [sys.executable, "-c", _TRY, names[0]], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.splitlines() == [identity(scorer)], done.stdout + done.stderr

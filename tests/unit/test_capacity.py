@@ -14,7 +14,18 @@ from hypothesis import strategies as st
 
 from dashapp import cli
 from dashapp.commands import capacity as command
-from dashapp.model.capacity import CORE_SHARE, KINDS, PRICES_OF, TICKERS_PER_ITEM, Load, Need, bill
+from dashapp.config import Settings
+from dashapp.model.capacity import (
+    CORE_SHARE,
+    KINDS,
+    PRICES_OF,
+    ROLLUP_EVERY_S,
+    STREAMS_PER_PROCESS,
+    TICKERS_PER_ITEM,
+    Load,
+    Need,
+    bill,
+)
 from dashapp.model.capacity import need as need_at
 from tests.conftest import REPOSITORY
 
@@ -58,6 +69,11 @@ def test_more_tickers_never_make_fewer_buckets_or_a_smaller_disk(load: Load, mor
     few, many = need(load), need(replace(load, tickers=load.tickers + more))
     assert few.buckets_per_day <= many.buckets_per_day * (1 + 1e-9)
     assert few.disk_bytes <= many.disk_bytes * (1 + 1e-9)
+
+
+def test_it_goes_by_the_settings_as_they_come() -> None:
+    usual = Settings()
+    assert (usual.rollup_every_s, usual.live_max_connections) == (ROLLUP_EVERY_S, STREAMS_PER_PROCESS)
 
 
 @settings(max_examples=60)

@@ -4,10 +4,11 @@
 const AVG = 0;
 const COUNT = 1;
 
-/** A score as text with its sign; zero has none. */
+/** A score as text with its sign; what is shown as zero has none. */
 export function signed(score, digits = 3) {
-  const sign = score < 0 ? "−" : score > 0 ? "+" : "";
-  return `${sign}${Math.abs(score).toFixed(digits)}`;
+  const size = Math.abs(score).toFixed(digits);
+  if (Number(size) === 0) return size;
+  return `${score < 0 ? "−" : "+"}${size}`;
 }
 
 /** The figures of one candle, [name, text, tone]: the one under the pointer, or the newest before `stop_ms`. */

@@ -266,7 +266,8 @@ def _band(open_us: EpochUs | None, resolution: Resolution, colour: str) -> dict[
 
 
 def _tag(score: float, colour: str, text_colour: str) -> dict[str, Any]:
-    text = f"{score:+.3f}".replace("-", "−") if score else "0.000"
+    shown = f"{score:+.3f}".replace("-", "−")
+    text = "0.000" if shown[1:] == "0.000" else shown
     return {
         "xref": "paper", "x": 1, "xanchor": "left", "y": score, "yanchor": "middle", "text": text, "showarrow": False,
         # Of one width, so that it is not made anew with its text.

@@ -369,5 +369,11 @@ def test_simulated_data_are_labelled_on_the_screen_and_others_are_not(
     page.wait_for_selector("text=Simulated data", timeout=PATIENCE_MS)
     page.wait_for_selector(CANDLE, state="attached", timeout=PATIENCE_MS)
     until(page, r"() => /^\d+ % · (\d+:)?\d\d:\d\d left$/.test(document.querySelector('.progress')?.textContent)")
+    # With the label, too, the bar fits every width, and the tickers chosen can be read.
+    for width in (1600, 1440, 1400, 1366, 1280, 1024, 800, 390, 320):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.wait_for_timeout(100)
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        assert page.evaluate("document.querySelector('.bar .choice').getBoundingClientRect().width") >= 160, width
     page.goto("about:blank")  # or it would ask the demo once more, after its end
     demo.stop()

@@ -49,6 +49,8 @@ test("a chart without candles has no figures", () => {
 
 test("scores carry their sign, zero has none", () => {
   assert.deepEqual([0.5, -0.5, 0, -0].map((score) => chart.signed(score)), ["+0.500", "−0.500", "0.000", "0.000"]);
+  // What is shown as nothing has no side.
+  assert.deepEqual([0.0004, -0.0004, -0.0006].map((score) => chart.signed(score)), ["0.000", "0.000", "−0.001"]);
 });
 
 test("a drag leaves a range in UTC, however Plotly writes it", () => {

@@ -557,7 +557,7 @@ def _spread(values: list[float]) -> dict[str, float]:
 PARTS = {
     "one_chart": Part(_one_chart, 100),
     "ten_charts": Part(_ten_charts, 150),
-    "ticks": Part(_ticks, 120),
+    "ticks": Part(_ticks, 300),
     "not_cached": Part(_not_cached, 60),
     "visits": Part(_visits, 240),
     "scroll": Part(_scroll, 60),

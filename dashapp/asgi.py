@@ -18,7 +18,7 @@ from dashapp.api import docs, problems
 from dashapp.api.hub import Hub
 from dashapp.api.items import build_items_router
 from dashapp.api.metrics import Metrics, RequestMetrics
-from dashapp.api.routes import build_router
+from dashapp.api.routes import build_routes
 from dashapp.api.stream import build_stream_router
 from dashapp.api.termination import on_termination
 from dashapp.clock import now_us
@@ -27,7 +27,7 @@ from dashapp.ingest.scoring.explainer import Explainer
 from dashapp.ingest.scoring.scorer import DEFAULT_SCORER_IDENTITY, load_scorer
 from dashapp.ingest.sources.push import read_push
 from dashapp.ingest.writer import ItemWriter
-from dashapp.query.redis import open_cache
+from dashapp.query.cache import open_cache
 from dashapp.query.series import SeriesReader
 from dashapp.rollup.jobs import records
 from dashapp.rollup.live import Live
@@ -114,13 +114,13 @@ def build(settings: config.Settings) -> FastAPI:
     # What is added later stands further out: what the gate refuses is counted.
     server.add_middleware(Gate, settings=settings, keys=keys, users=users, sessions=sessions, now_us=now_us)
     server.add_middleware(RequestMetrics, metrics=metrics)
+    # As they are: include_router would build each of them a second time, a third of a second at every start.
+    routes = server.router.routes
     if settings.login == "password":
-        server.include_router(build_login_router(users, sessions, login_pool, now_us, settings.at))
-    server.include_router(
-        build_router(reader, cache, pool, now_us, metrics, health, jobs, Explainer().words, settings.at)
-    )
-    server.include_router(build_items_router(writer, read_rows, keys, settings, push_pool))
-    server.include_router(build_stream_router(hub, reader.scorer, stream_pool))
+        routes += build_login_router(users, sessions, login_pool, now_us, settings.at).routes
+    routes += build_routes(reader, cache, pool, now_us, metrics, health, jobs, Explainer().words, settings.at)
+    routes += build_items_router(writer, read_rows, keys, settings, push_pool).routes
+    routes += build_stream_router(hub, reader.scorer, stream_pool).routes
     problems.add_not_found(server)
     identity = store.scores.table.identity
     app = build_app(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 
 from fastapi import APIRouter, Depends
+from starlette.routing import BaseRoute
 
 from dashapp.api import docs, drilldown, export, health, jobs, metrics, sources, tickers, timeseries
 from dashapp.api.bodies import ERRORS
@@ -19,7 +20,7 @@ from dashapp.query.cache import ResponseCache
 from dashapp.query.series import SeriesReader
 
 
-def build_router(
+def build_routes(
     reader: SeriesReader,
     cache: ResponseCache,
     pool: Executor,
@@ -29,7 +30,7 @@ def build_router(
     read_jobs: ReadJobs,
     explain: drilldown.Explain,
     at: Callable[[str], str],
-) -> APIRouter:
+) -> list[BaseRoute]:
     """The routes for reading; everything that waits for the store runs in `pool`, never on the event loop.
 
     `at` gives the address of a path of the server.
@@ -46,7 +47,4 @@ def build_router(
     health.add_routes(state, desk)
     metrics.add_routes(state, desk, measured)
     docs.add_routes(state, at)
-    router = APIRouter()
-    router.include_router(answers)
-    router.include_router(state)
-    return router
+    return [*answers.routes, *state.routes]

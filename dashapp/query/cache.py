@@ -341,3 +341,13 @@ class ResponseCache:
         except _FAILURES:
             return False
         return True
+
+
+def open_cache(directory: Path, size_bytes: int, *, url: str, store: str) -> ResponseCache:
+    """The server cache that the settings ask for: of the disk, or of Redis where `url` names one."""
+    if not url:
+        return ResponseCache(directory, size_bytes)
+    # Here, since the client of Redis takes a fifth of a second to import, which a start without it need not wait for.
+    from dashapp.query.redis import RedisResponseCache
+
+    return RedisResponseCache(directory, size_bytes, url=url, store=store)

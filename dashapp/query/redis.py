@@ -191,10 +191,3 @@ class RedisResponseCache(ResponseCache):
         except _FAILURES as error:
             self._leave_alone(error)
             return None
-
-
-def open_cache(directory: Path, size_bytes: int, *, url: str, store: str) -> ResponseCache:
-    """The server cache that the settings ask for: of the disk, or of Redis where `url` names one."""
-    if not url:
-        return ResponseCache(directory, size_bytes)
-    return RedisResponseCache(directory, size_bytes, url=url, store=store)

@@ -15,7 +15,7 @@ from fastapi import FastAPI
 
 from dashapp.api import problems
 from dashapp.api.metrics import Metrics, RequestMetrics
-from dashapp.api.routes import build_router
+from dashapp.api.routes import build_routes
 from dashapp.config import Settings
 from dashapp.ingest.health import read_health
 from dashapp.ingest.scoring.explainer import Explainer
@@ -81,8 +81,8 @@ def api_over(store: Store, now_us: int, *, max_buckets: int = 50_000, default_sc
     with ThreadPoolExecutor(4) as pool, start_blocking_portal() as portal:
         health = partial(read_health, store.data_dir)
         jobs = partial(records, store.data_dir)
-        app.include_router(
-            build_router(reader, cache, pool, clock, metrics, health, jobs, Explainer().words, Settings().at)
+        app.router.routes += build_routes(
+            reader, cache, pool, clock, metrics, health, jobs, Explainer().words, Settings().at
         )
         problems.add_not_found(app)
         yield Api(app, reader, cache, clock, portal)

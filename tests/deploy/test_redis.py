@@ -18,7 +18,8 @@ import redis
 from dashapp.config import load
 from dashapp.errors import BadSetting
 from dashapp.query import redis as redis_cache
-from dashapp.query.redis import RedisResponseCache, open_cache
+from dashapp.query.cache import open_cache
+from dashapp.query.redis import RedisResponseCache
 from tests.conftest import Server, ServerFactory, Tickertone
 from tests.deploy.conftest import RedisServer
 

@@ -16,10 +16,13 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests import forked
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Page
@@ -127,18 +130,23 @@ class Tickertone:
         code: int | None = 0,
     ) -> subprocess.CompletedProcess[str]:
         """Run it; fails the test when the exit code is not `code` (None: any will do)."""
-        finished = subprocess.run(
-            self.command(*arguments),
-            input=stdin.encode() if isinstance(stdin, str) else stdin or b"",
-            capture_output=True,
-            cwd=self.directory,
-            env=_environment(data_dir or self.data_dir, env),
-            timeout=timeout_s,
-            check=False,
-        )
-        done = subprocess.CompletedProcess(
-            finished.args, finished.returncode, finished.stdout.decode(), finished.stderr.decode()
-        )
+        arguments = tuple(map(str, arguments))
+        with TemporaryFile() as given, TemporaryFile() as out, TemporaryFile() as err:
+            given.write(stdin.encode() if isinstance(stdin, str) else stdin or b"")
+            given.seek(0)
+            process = forked.start(
+                arguments, files=(given, out, err), cwd=self.directory, env=_environment(data_dir or self.data_dir, env)
+            )
+            try:
+                process.wait(timeout_s)
+            finally:
+                process.kill()
+            process.wait()
+            for file in (out, err):
+                file.seek(0)
+            done = subprocess.CompletedProcess(
+                self.command(*arguments), process.wait(), out.read().decode(), err.read().decode()
+            )
         if code is not None and done.returncode != code:
             pytest.fail(
                 f"tickertone {' '.join(map(str, arguments))} exited with {done.returncode}, not {code}\n"
@@ -182,7 +190,7 @@ class Server:
     url: str
     port: int
     data_dir: Path
-    process: subprocess.Popen[bytes]
+    process: forked.Process
     log_path: Path
 
     @property
@@ -223,15 +231,11 @@ class ServerFactory:
         store = data_dir or self.default_data_dir
         log_path = self.directory / f"{command}-{port}.log"
         with log_path.open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "dashapp", command, "--host", "127.0.0.1", "--port", str(port), *options],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
+            process = forked.start(
+                [command, "--host", "127.0.0.1", "--port", str(port), *options],
+                files=(subprocess.DEVNULL, log, log),
                 cwd=self.directory,
                 env=_environment(store, env),
-                # A group of its own, so that its workers can be ended with it.
-                start_new_session=True,
             )
         server = Server(f"http://127.0.0.1:{port}", port, store, process, log_path)
         self.started.append(server)

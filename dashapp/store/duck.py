@@ -8,7 +8,7 @@ times the whole fold).
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -126,12 +126,11 @@ _LABEL_COUNTS = f"""
         count_if(score_e6 <= -{LABEL_THRESHOLD_E6:d})::BIGINT AS negative"""
 
 
-def group_sql(resolution: Resolution) -> str:
-    """SQL that groups the table `runs`, by `series` (date, ticker and scorer as a number) and `moment_us`, into
-    buckets: the start of each and the place of its first row; in any order."""
-    return f"""
-    SELECT min(place) AS place, {bucket_start("moment_us", resolution)} AS start_us
-    FROM runs GROUP BY series, start_us"""
+def bucket_starts_sql(resolutions: Sequence[Resolution]) -> str:
+    """SQL for the buckets of each resolution, a column each, that hold `moment_us` of the table `moments`, in its
+    order."""
+    columns = ", ".join(f'{bucket_start("moment_us", each)} AS "{each.name}"' for each in resolutions)
+    return f"SELECT {columns} FROM moments"
 
 
 def fold_sql(rows: str, resolution: Resolution) -> str:

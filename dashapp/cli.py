@@ -27,6 +27,7 @@ from dashapp import __version__, config, embedded
 from dashapp.clock import now_us
 from dashapp.commands.backup import add_backup_commands
 from dashapp.commands.capacity import add_capacity_command
+from dashapp.commands.doctor import add_doctor_command
 from dashapp.commands.export import add_export_command, add_variant_option, check_exported
 from dashapp.commands.output import emit, mute_stdout, standard_output, write
 from dashapp.commands.rollup import add_rollup_command
@@ -155,6 +156,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--export", metavar="DIR|FILE", help="check an export instead: its hashes, and its rows by the store"
     )
     sub.add_argument("--sample", type=int, metavar="DAYS", help="only so many days, chosen at random, and the newest")
+    add_doctor_command(command)
     command("status", status, "What the store holds and what waits for the rollup.")
 
     add_capacity_command(command)

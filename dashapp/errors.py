@@ -51,6 +51,7 @@ TickertoneError
     ├── StoreUnreachable       an object store that gives no answer, or refuses
     ├── StoreNotWritable       permission, disk full
     ├── StoreDamaged           a file of the store that cannot be read
+    ├── StoreInUse             a repair is under way, or has to wait until nobody has the store open
     ├── StoreTooNew            a store of a format that a later version made
     ├── BackupDamaged          a file of a backup that is not what its manifest says
     ├── BucketsDiffer          buckets that are not what their scores say
@@ -402,6 +403,12 @@ class StoreDamaged(StoreError):
     """A file of the store cannot be read."""
 
     code = "STORE_DAMAGED"
+
+
+class StoreInUse(StoreError):
+    """A store that is being repaired, or that others have open while it is to be."""
+
+    code = "STORE_IN_USE"
 
 
 class StoreTooNew(StoreError):

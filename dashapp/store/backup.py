@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from dashapp.store.history import names_up_to
 from dashapp.store.lease import leased
 from dashapp.store.migrations import FORMAT
 from dashapp.store.reader import Reader
+from dashapp.store.storage import LOG
 from dashapp.store.store import SIMULATED, Store
 from dashapp.store.tables import Table
 
@@ -134,6 +135,53 @@ def restore(source: Path, data_dir: Path) -> Backup:
     size_bytes = sum(file["bytes"] for file in manifest["files"].values())
     count = len(manifest["files"])
     return Backup(manifest["revision"], manifest["rolled_up_to"], count, size_bytes, count, size_bytes)
+
+
+def put_back(source: Path, data_dir: Path, names: Collection[str], *, aside: Callable[[Path], None]) -> list[str]:
+    """Copy single files of a backup to where a store has lost them; returns the names of those the backup has.
+
+    What lies there is handed to `aside` first. Data files and entries of a log never change, so a file of the backup is
+    the one that was lost, if it is of the same store and of the same history: every entry of the log that both have
+    must be the same. Raises UsageError where it is not, BackupDamaged, StoreNotWritable.
+    """
+    manifest = _manifest(source)
+    if manifest is None:
+        raise UsageError(f"There is no backup at {source}: it has no {MANIFEST}.")
+    files: dict[str, Any] = manifest["files"]
+    shared = 0
+    for name, file in files.items():
+        here = data_dir / name
+        if name in names or not _is_entry(name) or not here.exists():
+            continue
+        shared += 1
+        content = here.read_bytes()
+        # An entry that was cut to nothing tells of no other history.
+        if content and hashlib.sha256(content).hexdigest() != file["sha256"]:
+            raise UsageError(
+                f"{source} is not a backup of the store at {data_dir}, or of another course of it: {name} differs. "
+                "Nothing was changed."
+            )
+    if not shared:
+        raise UsageError(f"Nothing tells that {source} is a backup of the store at {data_dir}: they share no log.")
+    done = [name for name in sorted(names) if name in files]
+    try:
+        for name in done:
+            partial = (data_dir / name).with_name(f".{Path(name).name}.partial")
+            partial.parent.mkdir(parents=True, exist_ok=True)
+            if _copied(source / name, partial) != (files[name]["bytes"], files[name]["sha256"]):
+                partial.unlink()
+                raise BackupDamaged(f"{source / name} is not what {MANIFEST} says. It was not put back.")
+            partial.chmod(files[name]["mode"])
+            aside(data_dir / name)
+            partial.replace(data_dir / name)
+            durable.sync_folder(partial.parent)
+    except OSError as error:
+        raise StoreNotWritable(f"{error.filename or data_dir} cannot be written: {error.strerror}.") from error
+    return done
+
+
+def _is_entry(name: str) -> bool:
+    return name.endswith(".json") and f"/{LOG}/" in name
 
 
 class _Copy:

@@ -50,6 +50,30 @@ def key_of(item_id: str, ticker: str, scorer: str) -> int:
     return int.from_bytes(digest[8:], "little")
 
 
+@dataclass(frozen=True, slots=True)
+class RunFile:
+    """A file of keys of the versions `first` to `last`, as its name tells; for checking it."""
+
+    path: Path
+    first: int
+    last: int
+    count: int
+
+    def holds(self, stored: Keys, dropped: Keys) -> bool:
+        """Whether it has all keys of the scores that are stored, and none but those and those that were dropped."""
+        keys = _mapped(self.path)
+        if len(keys) != self.count or (keys[1:] < keys[:-1]).any():
+            return False
+        known = np.union1d(stored, dropped)
+        return bool(np.isin(stored, keys).all() and np.isin(keys, known).all())
+
+
+def run_files(folder: Path) -> list[RunFile]:
+    """The files of keys in a folder, which is left as it is."""
+    names = [path for path in folder.glob("*.u64") if _NAME.fullmatch(path.name)]
+    return [RunFile(path, *(int(part) for part in path.stem.split("-"))) for path in sorted(names)]
+
+
 class KeyIndex:
     """The keys of the scores table up to `version`; used under the lock of that table's writers."""
 

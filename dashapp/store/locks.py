@@ -18,7 +18,7 @@ def exclusive(path: Path) -> Iterator[None]:
     It spares writers of one machine the work of losing a race. What makes commits correct is not this lock but the
     version each commit insists on, which holds between machines too.
     """
-    with _opened(path) as descriptor:
+    with opened(path) as descriptor:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
 
@@ -26,7 +26,7 @@ def exclusive(path: Path) -> Iterator[None]:
 @contextmanager
 def attempt(path: Path) -> Iterator[bool]:
     """Hold the lock file alone if nobody else does; yields whether it is held."""
-    with _opened(path) as descriptor:
+    with opened(path) as descriptor:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             is_held = True
@@ -36,7 +36,8 @@ def attempt(path: Path) -> Iterator[bool]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[int]:
+def opened(path: Path) -> Iterator[int]:
+    """The descriptor of a lock file, which is made where there is none; raises StoreNotWritable."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from dashapp.model.score import LABEL_THRESHOLD_E6, MAX_COMMIT_ROWS, POSITION_BI
 from dashapp.model.time import MIN_US, US_PER_DAY, date_of
 from dashapp.store.duck import Duck
 from dashapp.store.durable import read_parquet
-from dashapp.store.keys import KeyIndex, Keys, key_of
+from dashapp.store.keys import KeyIndex, Keys, key_of, run_files
 from dashapp.store.locks import exclusive
 from dashapp.store.migrations import FORMAT, FORMAT_NAME
 from dashapp.store.schema import SCORE_INPUT_SCHEMA, SCORE_TABLE_SCHEMA
@@ -161,6 +161,41 @@ class ScoresTable:
         first = position_of(version + 1, 0)
         return tuple(file for file in self.table.files() if file.bounds["position"][1] >= first)
 
+    def damaged_runs(self) -> list[Path]:
+        """The files of the index of keys that do not say what the snapshot held says; nothing is changed.
+
+        Files of versions that are yet to come are of another moment of the store, which the index finds out by itself.
+        """
+        dropped = self._dropped_keys(0, LAST_VERSION)
+        found = []
+        for run in run_files(self._index_folder()):
+            first, stop = position_of(run.first, 0), position_of(run.last + 1, 0)
+            files = [
+                file
+                for file in self.table.files()
+                if file.bounds["position"][0] < stop and file.bounds["position"][1] >= first
+            ]
+            stored = self._keys_in(files, run.first, run.last)
+            if run.last <= self.table.version and not run.holds(stored, dropped) and run.path.exists():
+                found.append(run.path)
+        return found
+
+    def give_up(self, names: Collection[str]) -> int:
+        """Take files that cannot be read out of the table, in one commit; returns how many scores are lost with them.
+
+        For a repair: whoever has the table open knows an index of keys that still has theirs. Raises StoreNotWritable,
+        CommitConflict.
+        """
+        with exclusive(self._data_dir / "locks" / "scores.lock"):
+            self.table.refresh()
+            files = [file for file in self.table.files() if file.relative in names]
+            lost = sum(file.rows for file in files)
+            self.table.commit([], files, metadata={"lost": lost})
+        return lost
+
+    def _index_folder(self) -> Path:
+        return self._data_dir / "keys" / self.table.identity
+
     def _keys_of(self, rows: pa.Table) -> Keys:
         if rows.num_rows <= _FEW_ROWS:
             identities = zip(*(rows.column(name).to_pylist() for name in IDENTITY), strict=True)
@@ -225,7 +260,7 @@ class ScoresTable:
 
     def _caught_up_index(self) -> KeyIndex:
         if self._keys is None:
-            self._keys = KeyIndex(self._data_dir / "keys" / self.table.identity)
+            self._keys = KeyIndex(self._index_folder())
         if self._keys.version > self.table.version:
             # The table was replaced by an older one: the index is not of it.
             self._keys = self._keys.emptied()

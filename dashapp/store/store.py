@@ -13,6 +13,7 @@ from dashapp.store.duck import Duck
 from dashapp.store.filecache import FileCache
 from dashapp.store.migrations import bring_up_to_date
 from dashapp.store.objects import Objects, address_of
+from dashapp.store.presence import Presence
 from dashapp.store.scores import ScoresTable
 from dashapp.store.storage import Storage
 
@@ -22,7 +23,8 @@ SIMULATED = "SIMULATED"
 class Store:
     """The open store of one thread of work; open another for another thread, they meet in the tables.
 
-    Raises StoreMissing where there is none and `create` is False, StoreTooNew for one of a newer format.
+    Raises StoreMissing where there is none and `create` is False, StoreTooNew for one of a newer format, StoreInUse
+    while it is being repaired.
     """
 
     def __init__(self, settings: Settings, *, create: bool = False) -> None:
@@ -32,9 +34,11 @@ class Store:
             memory_bytes=settings.duckdb_memory_bytes,
             spill_dir=self.data_dir / "spill",
         )
-        storage = _storages(settings, self.data_dir)
+        storage = storages(settings, self.data_dir)
         self._root = storage("")
         self.scores = ScoresTable(storage("scores"), self.data_dir, self.duck, create=create)
+        # After the first table, so that a place where there is no store is left as it is.
+        self._presence = Presence(self.data_dir, create=create)
         # Buckets are derived: where only the scores exist, a writer was killed between the two, and all is well.
         self.buckets = BucketsTable(storage("buckets"), create=True)
         bring_up_to_date(self)
@@ -54,11 +58,12 @@ class Store:
         self._root.mark(SIMULATED)
 
     def close(self) -> None:
-        """End the DuckDB session."""
+        """End the DuckDB session, and tell that the store is not open here any more."""
         self.duck.close()
+        self._presence.end()
 
 
-def _storages(settings: Settings, data_dir: Path) -> Callable[[str], Storage]:
+def storages(settings: Settings, data_dir: Path) -> Callable[[str], Storage]:
     """What makes the storage of a folder of the store, in the data folder or where `store_url` says."""
     if not settings.store_url:
         return lambda name: Disk(data_dir / name)

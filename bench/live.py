@@ -191,7 +191,7 @@ def read(port: int, streams: int) -> None:
     arrivals: list[list[list[Any]]] = []
     for number in range(streams):
         connection = socket.create_connection(("127.0.0.1", port))
-        connection.sendall(b"GET /api/v2/stream HTTP/1.1\r\nHost: bench\r\n\r\n")
+        connection.sendall(b"GET /api/v2/stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
         connection.setblocking(False)
         timed = None
         if number % every == 0 and len(arrivals) < TIMED_STREAMS:

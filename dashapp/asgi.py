@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
 
 from fastapi import FastAPI
 
 from dashapp import __version__, config
-from dashapp.access.gate import Gate, check
+from dashapp.access.gate import LOGIN_PATH, PUSH_PATH, Gate, check
 from dashapp.access.headers import SafeHeaders, script_hashes
+from dashapp.access.limits import BoundedBodies, CallbackErrors
 from dashapp.access.login import build_login_router
 from dashapp.access.sessions import Sessions, read_secret
 from dashapp.api import docs, problems
 from dashapp.api.hub import Hub
 from dashapp.api.items import build_items_router
 from dashapp.api.metrics import Metrics, RequestMetrics
+from dashapp.api.pool import BoundedPool
 from dashapp.api.routes import build_routes
 from dashapp.api.stream import build_stream_router
 from dashapp.api.termination import on_termination
@@ -42,8 +43,12 @@ from dashapp.web.base import BasePath
 PUSH_THREADS = 2
 # What readers of the stream missed is asked of the store beside all queries, so that neither waits for the other.
 STREAM_THREADS = 2
-# Comparing a password takes 64 MiB and a core for a while.
+# Comparing a password takes 64 MiB and a core for a while: twenty of them a second.
 LOGIN_THREADS = 1
+# How the server is has to be told above all when it has too much to do.
+STATE_THREADS = 1
+# What waits beside the queries: pushes, whose bodies are bounded by their size too; streams that come back; logins.
+PUSH_QUEUE, STREAM_QUEUE, LOGIN_QUEUE, STATE_QUEUE = 256, 256, 40, 64
 
 
 def build(settings: config.Settings) -> FastAPI:
@@ -60,20 +65,30 @@ def build(settings: config.Settings) -> FastAPI:
         url=settings.cache_url,
         store=store.scores.table.identity,
     )
-    pool = ThreadPoolExecutor(settings.query_threads, thread_name_prefix="query")
+    state_pool = BoundedPool(STATE_THREADS, name="state", most_waiting=STATE_QUEUE)
     live = Live(
         Follower(store, reader.reader, timeout_ms=settings.query_timeout_ms),
         now_us,
         poll_ms=settings.live_poll_ms,
         replay_max_rows=settings.live_replay_max_rows,
     )
-    stream_pool = ThreadPoolExecutor(STREAM_THREADS, thread_name_prefix="stream")
+    stream_pool = BoundedPool(STREAM_THREADS, name="stream", most_waiting=STREAM_QUEUE)
     writer = ItemWriter(settings, load_scorer(settings.ingest_scorer), now_us=now_us, on_commit=lambda _: live.wake())
-    push_pool = ThreadPoolExecutor(PUSH_THREADS, thread_name_prefix="push")
-    login_pool = ThreadPoolExecutor(LOGIN_THREADS, thread_name_prefix="login")
+    push_pool = BoundedPool(PUSH_THREADS, name="push", most_waiting=PUSH_QUEUE)
+
+    def has_live() -> bool:
+        return push_pool.held > 0 or writer.waiting_scores > 0
+
+    def has_questions() -> bool:
+        return has_live() or pool.held > 0
+
+    # Live updates go before history, and history before exports.
+    pool = BoundedPool(settings.query_threads, name="query", most_waiting=settings.query_queue, is_urgent=has_live)
+    login_pool = BoundedPool(LOGIN_THREADS, name="login", most_waiting=LOGIN_QUEUE)
     health = partial(read_health, store.data_dir)
     jobs = partial(records, store.data_dir)
-    metrics = Metrics(reader, cache, writer=writer.counts, sources=health, jobs=jobs)
+    pools = (pool, push_pool, stream_pool, login_pool, state_pool)
+    metrics = Metrics(reader, cache, writer=writer.counts, sources=health, jobs=jobs, pools=pools)
     hub = Hub(
         live,
         now_us,
@@ -96,7 +111,8 @@ def build(settings: config.Settings) -> FastAPI:
         login_pool.shutdown(wait=False, cancel_futures=True)
         push_pool.shutdown(wait=True, cancel_futures=True)
         writer.close()
-        pool.shutdown(wait=True, cancel_futures=True)
+        for each in (pool, state_pool):
+            each.shutdown(wait=True, cancel_futures=True)
         cache.close()
         store.close()
 
@@ -111,14 +127,13 @@ def build(settings: config.Settings) -> FastAPI:
     )
     problems.install(server)
     keys, users, sessions = ApiKeys(store.data_dir), Users(store.data_dir), Sessions(read_secret(store.data_dir))
-    # What is added later stands further out: what the gate refuses is counted.
-    server.add_middleware(Gate, settings=settings, keys=keys, users=users, sessions=sessions, now_us=now_us)
-    server.add_middleware(RequestMetrics, metrics=metrics)
     # As they are: include_router would build each of them a second time, a third of a second at every start.
     routes = server.router.routes
     if settings.login == "password":
         routes += build_login_router(users, sessions, login_pool, now_us, settings.at).routes
-    routes += build_routes(reader, cache, pool, now_us, metrics, health, jobs, Explainer().words, settings.at)
+    routes += build_routes(
+        reader, cache, pool, state_pool, now_us, metrics, health, jobs, Explainer().words, settings.at, has_questions
+    )
     routes += build_items_router(writer, read_rows, keys, settings, push_pool).routes
     routes += build_stream_router(hub, reader.scorer, stream_pool).routes
     problems.add_not_found(server)
@@ -134,6 +149,12 @@ def build(settings: config.Settings) -> FastAPI:
         simulated=store.is_simulated,
         can_log_out=settings.login == "password",
     )
+    # What is added later stands further out. Nobody reads of a request before the gate has let it through, neither does
+    # Dash; and what the gate refuses is counted.
+    server.add_middleware(CallbackErrors)
+    server.add_middleware(BoundedBodies, but=(PUSH_PATH, LOGIN_PATH))
+    server.add_middleware(Gate, settings=settings, keys=keys, users=users, sessions=sessions, now_us=now_us)
+    server.add_middleware(RequestMetrics, metrics=metrics)
     hashes = [*app.csp_hashes(), *script_hashes(docs.page_html(server.title, settings.at))]
     server.add_middleware(SafeHeaders, script_hashes=hashes)
     if settings.base_path:

@@ -127,6 +127,9 @@ class Settings:
     query_timeout_ms: int = _setting(10_000, "ms", "A query that takes longer is stopped.", low=1, high=3_600_000)
     query_max_buckets: int = _setting(50_000, "buckets", "Most buckets one answer holds.", low=1, high=10_000_000)
     query_threads: int = _setting(4, "threads", "Queries answered at the same time by one process.", low=1, high=64)
+    query_queue: int = _setting(
+        256, "queries", "Queries that may wait for a thread of one process; more are told to come back.", low=1
+    )
     duckdb_threads: int = _setting(2, "threads", "Threads DuckDB computes with.", low=1, high=256)
     duckdb_memory_bytes: int = _setting(
         4_000_000_000, "bytes", "Memory DuckDB may use before it spills.", low=100_000_000

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dashapp.access.sessions import Sessions
 from dashapp.api.items import key_of
-from dashapp.api.origin import is_forwarded, is_loopback, is_of_another_site
+from dashapp.api.origin import hostname, is_forwarded, is_loopback, is_of_another_site
 from dashapp.api.problems import problem
 from dashapp.config import Settings
 from dashapp.errors import BadSetting, Forbidden, TickertoneError, Unauthorized
@@ -27,13 +27,14 @@ from dashapp.store.users import Users
 COOKIE = "tickertone_session"
 LOGIN_PATH = "/login"
 LOGOUT_PATH = "/logout"
+PUSH_PATH = "/api/v2/items"
 
 _ALIVE = ("/healthz", "/readyz")
 _OPEN = (LOGIN_PATH, LOGOUT_PATH, "/_favicon.ico")
 _OPEN_BELOW = ("/assets/", "/_dash-component-suites/")
 _FOR_PROGRAMS = ("/api/", "/metrics")
 # Looks at the key itself, for it needs another scope.
-_PUSH = ("POST", "/api/v2/items")
+_PUSH = ("POST", PUSH_PATH)
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
@@ -110,14 +111,18 @@ class Gate:
 
     def _admit_this_machine(self, request: Request) -> None:
         server = (request.scope.get("server") or ("", None))[0]
-        if (_is_address(server) and not is_loopback(server)) or is_forwarded(request):
+        # A name that leads here is somebody else's: their page would read what this server tells (DNS rebinding).
+        host = hostname(request.headers.get("host", ""))
+        is_ours = not _is_address(server) or (is_loopback(server) and (not host or is_loopback(host)))
+        if not is_ours or is_forwarded(request):
             raise Forbidden(
-                "This server is for its own machine only, and is reached from elsewhere or through a proxy. "
+                "This server is for its own machine only, at localhost or 127.0.0.1, and is reached from elsewhere, by "
+                "another name or through a proxy. "
                 "Its operator can set login to password, proxy or none (TICKERTONE_LOGIN)."
             )
 
     def _admit_proxy(self, request: Request) -> None:
-        client = request.client.host if request.client else ""
+        client = _peer(request)
         if not any(_is_address(client) and ipaddress.ip_address(client) in network for network in self._proxies):
             raise Forbidden(f"Requests come through the proxy; {client or 'this client'} is not it.")
         names = request.headers.getlist(self._settings.login_proxy_header)
@@ -140,6 +145,14 @@ def _networks(text: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
         return [ipaddress.ip_network(each) for each in text.split()]
     except ValueError as error:
         raise BadSetting(f"Setting login_proxy_addresses has value {text!r}: {error}.") from None
+
+
+def _peer(request: Request) -> str:
+    """The address that is connected, which is not always the one a header names as the client."""
+    client = request.client
+    # uvicorn puts a client that a header names in its place, with port 0; only our own protocol keeps the real one.
+    peer = request.scope.get("state", {}).get("peer") or (client if client and client.port else None)
+    return str(peer[0]) if peer else ""
 
 
 def _is_address(name: str) -> bool:

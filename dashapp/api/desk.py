@@ -6,14 +6,16 @@ import asyncio
 import gzip
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import brotli  # type: ignore[import-untyped]
 from fastapi import APIRouter, Request, Response
+from starlette.types import Receive, Scope, Send
 
 from dashapp.api import negotiate
 from dashapp.api.conditional import held_by
+from dashapp.api.upload import BodyMemory
 from dashapp.model.time import EpochUs
 from dashapp.query.cache import ResponseCache
 from dashapp.query.reply import Reply
@@ -29,6 +31,8 @@ SMALLEST_BYTES = 1_000
 # Brotli of 100 kB takes 1 ms at 4 and leaves a tenth; a long answer is sent sooner than it would be packed so well.
 _QUALITY, _LONG_QUALITY, _LONG_BYTES = 4, 1, 300_000
 _COMPRESSIBLE = ("json", "columns", "csv")
+# Answers on their way to clients that may be slow: some ten of the longest, or thousands of those that pages ask for.
+ANSWERS_MEMORY_BYTES = 256_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,7 @@ class Desk:
     cache: ResponseCache
     pool: Executor
     now_us: Callable[[], EpochUs]
+    memory: BodyMemory = field(default_factory=lambda: BodyMemory(ANSWERS_MEMORY_BYTES))
 
     async def call(self, function: Callable[..., T], *arguments: Any) -> T:
         """What the function returns, from a thread of the pool."""
@@ -48,7 +53,8 @@ class Desk:
         """The response to a question that can be answered in the forms offered."""
         chosen = negotiate.choose(form, request.headers.get("accept"), offered)
         is_held = held_by(request.headers.get("if-none-match"))
-        return await self.call(_respond, ask, chosen, is_held, request.headers.get("accept-encoding"))
+        accepted = request.headers.get("accept-encoding")
+        return await self.call(_respond, ask, chosen, is_held, accepted, self.memory)
 
 
 def get(router: APIRouter, path: str, **options: Any) -> Callable[[T], T]:
@@ -62,7 +68,28 @@ def get(router: APIRouter, path: str, **options: Any) -> Callable[[T], T]:
     return register
 
 
-def _respond(ask: Ask, form: str, is_held: Callable[[str], bool], accept_encoding: str | None) -> Response:
+class _HeldAnswer(Response):
+    """An answer whose bytes count as held until they are sent, or nobody is there any more."""
+
+    def __init__(self, body: bytes, *, memory: BodyMemory, media_type: str, headers: dict[str, str]) -> None:
+        """Raises Overloaded when there is no room for it."""
+        memory.take(len(body))
+        super().__init__(body, media_type=media_type, headers=headers)
+        self._memory = memory
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            await send({"type": "http.response.body", "body": self.body, "more_body": True})
+            # The server takes this when the client has taken what came before.
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            self._memory.take(-len(self.body))
+
+
+def _respond(
+    ask: Ask, form: str, is_held: Callable[[str], bool], accept_encoding: str | None, memory: BodyMemory
+) -> Response:
     reply = ask(form, is_held)
     headers = {
         "ETag": reply.etag,
@@ -83,4 +110,4 @@ def _respond(ask: Ask, form: str, is_held: Callable[[str], bool], accept_encodin
         body = gzip.compress(body, 1, mtime=0)
     if coding is not None:
         headers["Content-Encoding"] = coding
-    return Response(body, media_type=negotiate.MEDIA_TYPES[form], headers=headers)
+    return _HeldAnswer(body, memory=memory, media_type=negotiate.MEDIA_TYPES[form], headers=headers)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any, TypeVar
@@ -15,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from dashapp.api import bodies, negotiate, params
 from dashapp.api.desk import Desk, get
+from dashapp.api.pool import give_way
 from dashapp.errors import BadParameter, Overloaded
 from dashapp.model.resolution import parse_resolution
 from dashapp.model.variant import ALL, parse_variant
@@ -32,38 +31,45 @@ _PACKED = ("csv", "jsonl")
 # Each holds some row groups in memory, about 100 MB.
 MOST_RUNNING = 4
 _RETRY_AFTER_S = 10
-# Whoever looks at a page goes first: the kernel gives a thread of this niceness what the others leave.
-_NICENESS = 10
+# Whoever looks at a page goes first; but a page that is looked at all the time must not keep an export from its end.
+_LONGEST_S = 0.5
 
 
 class Exporting:
     """The exports under way in this process: few, all made by one thread that lets others go first."""
 
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="export", initializer=_be_nice)
+    def __init__(self, is_busy: Callable[[], bool]) -> None:
+        # No queue to be bounded: each export asks for its next piece when the one before is on its way.
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="export")
+        self._is_busy = is_busy
         self._running = 0
 
     async def call(self, function: Callable[..., T], *arguments: Any) -> T:
         """What the function returns, from the thread of exports."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
 
-    def begin(self) -> None:
-        """Count one more; raises Overloaded."""
+        def do() -> T:
+            give_way(self._is_busy, _LONGEST_S)
+            return function(*arguments)
+
+        return await asyncio.get_running_loop().run_in_executor(self._pool, do)
+
+    def check_room(self) -> None:
+        """Raises Overloaded when there is no room for one more."""
         if self._running >= MOST_RUNNING:
             raise Overloaded(
                 f"{MOST_RUNNING} exports are under way. Ask again when one of them is done.",
                 retry_after_s=_RETRY_AFTER_S,
             )
+
+    def begin(self) -> None:
+        """Count one more; raises Overloaded."""
+        self.check_room()
         self._running += 1
 
     def end(self, close: Callable[[], None]) -> None:
         """Count one less, and let go of what it holds, once the piece that is being made is done."""
         self._running -= 1
         self._pool.submit(close)
-
-
-def _be_nice() -> None:
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
 
 
 class _Pieces(StreamingResponse):
@@ -78,9 +84,9 @@ class _Pieces(StreamingResponse):
             self.ended()
 
 
-def add_routes(router: APIRouter, desk: Desk) -> None:
-    """Adds the route of exports."""
-    exporting = Exporting()
+def add_routes(router: APIRouter, desk: Desk, is_busy: Callable[[], bool]) -> None:
+    """Adds the route of exports, which give way while the server `is_busy` with anything else."""
+    exporting = Exporting(is_busy)
 
     @get(
         router,
@@ -126,6 +132,8 @@ def add_routes(router: APIRouter, desk: Desk) -> None:
             variant=parse_variant(variant),
         )
         chosen = negotiate.choose(form, request.headers.get("accept"), EXPORT_FORMATS)
+        if request.method != "HEAD":
+            exporting.check_room()  # before the store is asked
         made = await desk.call(export, desk.reader, question)
         coding = None
         if chosen in _PACKED:

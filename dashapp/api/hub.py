@@ -13,7 +13,7 @@ from typing import NamedTuple
 from dashapp.api.events import RETRY, EventId, bucket_event, event, id_line
 from dashapp.api.journal import EVENTS_AT_ONCE, Journal
 from dashapp.api.metrics import Metrics
-from dashapp.errors import StoreError, TooManyStreams, UnknownScorer
+from dashapp.errors import Overloaded, StoreError, TooManyStreams, UnknownScorer
 from dashapp.model.change import Place
 from dashapp.model.time import US_PER_SECOND, EpochUs, to_iso
 from dashapp.rollup.live import Live, Step
@@ -201,6 +201,8 @@ class Hub:
             while not (listener.is_gone or self._has_ended):
                 await listener.sleep(loop)
                 await self._tell(listener, send)
+        except Overloaded:
+            return  # its reader comes back a second later, when less waits
         except StoreError as error:
             log.warning("a live stream ends, what it missed cannot be read: %s", error)
 
@@ -247,7 +249,7 @@ class Hub:
                 chosen = await asyncio.get_running_loop().run_in_executor(self._pool, self._ask_default_scorer)
             except UnknownScorer as error:  # the one that is set, which has no scores here yet
                 chosen = str(error.details["scorer"])
-            except StoreError as error:
+            except (Overloaded, StoreError) as error:
                 log.warning("the scorer of the live stream is not known yet: %s", error)
                 await asyncio.sleep(_ASK_AGAIN_S)
                 continue

@@ -7,7 +7,7 @@ sources) is asked of them when Prometheus asks.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from fastapi import APIRouter, Response
@@ -28,6 +28,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashapp.api.desk import Desk, get
 from dashapp.api.jobs import ReadJobs
+from dashapp.api.pool import BoundedPool
 from dashapp.api.sources import ReadHealth
 from dashapp.errors import StoreError
 from dashapp.model.time import US_PER_SECOND
@@ -73,6 +74,7 @@ class Metrics:
         writer: Callable[[], WriterCounts] | None = None,
         sources: ReadHealth | None = None,
         jobs: ReadJobs | None = None,
+        pools: Sequence[BoundedPool] = (),
     ) -> None:
         self._registry = registry = CollectorRegistry()
         self.request_seconds = Histogram(
@@ -103,6 +105,8 @@ class Metrics:
             registry.register(_SourceCollector(sources))
         if jobs is not None:
             registry.register(_JobCollector(jobs))
+        if pools:
+            registry.register(_PoolCollector(pools))
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
@@ -300,3 +304,23 @@ class _JobCollector(Collector):
             runs.add_metric([job.name], job.runs)
             failures.add_metric([job.name], job.failures)
         yield from (success, due, seconds, failing, runs, failures)
+
+
+class _PoolCollector(Collector):
+    def __init__(self, pools: Sequence[BoundedPool]) -> None:
+        self._pools = pools
+
+    def collect(self) -> Iterator[Metric]:
+        """How much is being done."""
+        held = GaugeMetricFamily(
+            "tickertone_work_held", "Requests in work or waiting for it, by what they want.", labels=["pool"]
+        )
+        refused = CounterMetricFamily(
+            "tickertone_work_refused",
+            "Requests refused since too many wait, or this one waited too long.",
+            labels=["pool"],
+        )
+        for pool in self._pools:
+            held.add_metric([pool.name], pool.held)
+            refused.add_metric([pool.name], pool.refused)
+        yield from (held, refused)

@@ -36,12 +36,17 @@ def problem(
     return JSONResponse(body, status_code=status, headers=headers)
 
 
+def told(error: TickertoneError) -> JSONResponse:
+    """An error that was raised on purpose as a response."""
+    return problem(error.http_status, error.code, str(error), error.details, _headers(error))
+
+
 def install(server: FastAPI) -> None:
     """Answer every error of the API's routes in this form."""
 
     async def known(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, TickertoneError)
-        return problem(error.http_status, error.code, str(error), error.details, _headers(error))
+        return told(error)
 
     async def invalid(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)

@@ -21,7 +21,8 @@ _PACKINGS = {"": "", "identity": "", "gzip": "gzip", "x-gzip": "gzip", "deflate"
 
 
 class BodyMemory:
-    """The bytes that bodies may take at one time in this process; safe for use by several threads."""
+    """The bytes that bodies, of requests or of answers, may take at one time in this process; safe for use by several
+    threads."""
 
     def __init__(self, limit_bytes: int) -> None:
         self._free_bytes = limit_bytes

@@ -117,6 +117,11 @@ class ItemWriter:
         with self._changed:
             return WriterCounts(*(getattr(self._counts, name) for name in WriterCounts.__slots__))
 
+    @property
+    def waiting_scores(self) -> int:
+        """Scores that are not committed yet."""
+        return self._counts.waiting_scores
+
     def close(self) -> None:
         """Store what waits, take nothing more, and end the thread."""
         with self._changed:

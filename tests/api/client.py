@@ -82,7 +82,7 @@ def api_over(store: Store, now_us: int, *, max_buckets: int = 50_000, default_sc
         health = partial(read_health, store.data_dir)
         jobs = partial(records, store.data_dir)
         app.router.routes += build_routes(
-            reader, cache, pool, clock, metrics, health, jobs, Explainer().words, Settings().at
+            reader, cache, pool, pool, clock, metrics, health, jobs, Explainer().words, Settings().at
         )
         problems.add_not_found(app)
         yield Api(app, reader, cache, clock, portal)

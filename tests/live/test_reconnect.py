@@ -225,7 +225,9 @@ def stuck(site: Site) -> Iterator[list[socket.socket]]:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
         connection.connect((parts.hostname, parts.port))
         names = "1m,5m,10m,1h,3h,6h,12h,24h"
-        connection.sendall(f"GET /api/v2/stream?resolutions={names}&scorer=test@1 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        connection.sendall(
+            f"GET /api/v2/stream?resolutions={names}&scorer=test@1 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+        )
         sockets.append(connection)
     yield sockets
     for connection in sockets:

@@ -377,7 +377,7 @@ def test_many_who_come_at_once_are_no_more_than_there_is_room_for(server: Any, q
     async def statuses() -> Counter[bytes]:
         connections = await asyncio.gather(*(asyncio.open_connection("127.0.0.1", full.port) for _ in range(40)))
         for _, writer in connections:
-            writer.write(f"GET /api/v2/stream{query} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            writer.write(f"GET /api/v2/stream{query} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         lines = [await asyncio.wait_for(reader.readline(), 10) for reader, _ in connections]
         for _, writer in connections:
             writer.close()

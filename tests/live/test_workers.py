@@ -267,5 +267,5 @@ def raw_stream(url: str, *, receive_bytes: int = 0) -> socket.socket:
     connection.connect((parts.hostname, parts.port))
     connection.settimeout(10)
     names = "1m,5m,10m,1h,3h,6h,12h,24h"
-    connection.sendall(f"GET /api/v2/stream?resolutions={names} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    connection.sendall(f"GET /api/v2/stream?resolutions={names} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     return connection

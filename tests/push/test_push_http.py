@@ -253,7 +253,8 @@ def test_a_full_queue_is_refused_with_the_time_to_come_back(connect: Connect, se
 def test_a_sender_that_goes_away_halfway_is_no_trouble(served: Server, sender: Sender) -> None:
     for _ in range(5):
         with socket.create_connection(("127.0.0.1", served.port)) as half:
-            head = f"POST /api/v2/items HTTP/1.1\r\nHost: x\r\nX-API-Key: {sender.key}\r\nContent-Length: 900\r\n\r\n"
+            head = f"POST /api/v2/items HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {sender.key}\r\n"
+            head += "Content-Length: 900\r\n\r\n"
             half.sendall(head.encode() + b"{")
     assert sender.push_items(item("after the half")).statuses == ["accepted"]
     assert "Traceback" not in served.log

@@ -22,7 +22,8 @@ async function show(root) {
   const done = Array.isArray(jobs) ? jobs.filter((job) => job.runs || job.is_running) : jobs;
   root.replaceChildren(
     make("h2", { textContent: "Sources" }), contents(sources, ["Source", "Last answer", "Lag", "Errors"], row),
-    make("h2", { textContent: "Jobs" }), contents(done.length ? done : NO_JOBS, ["Job", "Last run", "Took", "Next"], jobRow));
+    make("h2", { textContent: "Jobs" }), contents(done.length ? done : NO_JOBS, ["Job", "Last run", "Took", "Next"], jobRow),
+    make("p", {}, make("a", { href: at("/health"), textContent: "What is wrong, and what to do" })));
   timer = setTimeout(() => show(root), EVERY_MS);
 }
 

@@ -15,6 +15,7 @@ from dashapp.access.limits import BoundedBodies, CallbackErrors
 from dashapp.access.login import build_login_router
 from dashapp.access.sessions import Sessions, read_secret
 from dashapp.api import docs, problems
+from dashapp.api.health import Checkup
 from dashapp.api.hub import Hub
 from dashapp.api.items import build_items_router
 from dashapp.api.metrics import Metrics, RequestMetrics
@@ -89,6 +90,7 @@ def build(settings: config.Settings) -> FastAPI:
     jobs = partial(records, store.data_dir)
     pools = (pool, push_pool, stream_pool, login_pool, state_pool)
     metrics = Metrics(reader, cache, writer=writer.counts, sources=health, jobs=jobs, pools=pools)
+    checkup = Checkup(reader, store.data_dir, now_us, jobs=jobs, sources=health, writer=writer, pools=pools)
     hub = Hub(
         live,
         now_us,
@@ -132,7 +134,18 @@ def build(settings: config.Settings) -> FastAPI:
     if settings.login == "password":
         routes += build_login_router(users, sessions, login_pool, now_us, settings.at).routes
     routes += build_routes(
-        reader, cache, pool, state_pool, now_us, metrics, health, jobs, Explainer().words, settings.at, has_questions
+        reader,
+        cache,
+        pool,
+        state_pool,
+        now_us,
+        metrics,
+        health,
+        jobs,
+        Explainer().words,
+        settings.at,
+        checkup,
+        has_questions,
     )
     routes += build_items_router(writer, read_rows, keys, settings, push_pool).routes
     routes += build_stream_router(hub, reader.scorer, stream_pool).routes

@@ -36,7 +36,7 @@ def _setting(
 
 # A path that proxies take as it is, and that is none of the server's own: /api/v2 below /api could not be told from it.
 _BASE_PATH = (
-    r"(?:/(?!(?:api|assets|healthz|readyz|metrics)(?:/|\Z))[A-Za-z0-9][A-Za-z0-9._~-]*(?:/[A-Za-z0-9][A-Za-z0-9._~-]*)*)?",
+    r"(?:/(?!(?:api|assets|health|healthz|readyz|metrics)(?:/|\Z))[A-Za-z0-9][A-Za-z0-9._~-]*(?:/[A-Za-z0-9][A-Za-z0-9._~-]*)*)?",
     "empty or a path such as /sentiment, without a slash at its end and not one of the server's own (/api, /assets)",
 )
 

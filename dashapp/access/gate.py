@@ -6,13 +6,14 @@ and styles are open: they are no secret, and the login page needs none of them t
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 from collections.abc import Callable
 from urllib.parse import quote
 
 from fastapi import Request
 from fastapi.responses import PlainTextResponse, RedirectResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashapp.access.sessions import Sessions
 from dashapp.api.items import key_of
@@ -35,6 +36,10 @@ _OPEN_BELOW = ("/assets/", "/_dash-component-suites/")
 _FOR_PROGRAMS = ("/api/", "/metrics")
 # Looks at the key itself, for it needs another scope.
 _PUSH = ("POST", PUSH_PATH)
+# Answers that go on for as long as somebody listens, or for a long download.
+_LASTING = ("/api/v2/stream", "/api/v2/export")
+# So long a revoked key, another password or the end of a session may go unnoticed by them.
+RECHECK_EVERY_S = 5.0
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
@@ -74,7 +79,25 @@ class Gate:
         except TickertoneError as error:
             await _refusal(request, error, self._settings)(scope, receive, send)
             return
+        if request.url.path in _LASTING:
+            receive = self._while_admitted(request, receive)
         await self._app(scope, receive, send)
+
+    def _while_admitted(self, request: Request, receive: Receive) -> Receive:
+        """What a request receives, and that its client has left as soon as it would not be let in any more."""
+
+        async def received() -> Message:
+            message = asyncio.ensure_future(receive())
+            try:
+                while not (await asyncio.wait({message}, timeout=RECHECK_EVERY_S))[0]:
+                    self._admit(request)
+                return message.result()
+            except TickertoneError:
+                return {"type": "http.disconnect"}
+            finally:
+                message.cancel()
+
+        return received
 
     def _admit(self, request: Request) -> None:
         """Returns for a request that may pass; raises Unauthorized, Forbidden, StoreDamaged."""

@@ -247,6 +247,22 @@ class Jobs(Body):
     jobs: list[Job]
 
 
+class Finding(Body):
+    """One thing that is wrong."""
+
+    about: str
+    severity: Literal["bad", "soon"] = Field(description="Something is not done, or soon will not be")
+    what: str
+    remedy: str = Field(description="What to do about it")
+
+
+class Checkup(Body):
+    """What is wrong, the worst first, and the server's time."""
+
+    timestamp: str
+    findings: list[Finding]
+
+
 class Health(Body):
     """The process is alive."""
 

@@ -32,6 +32,7 @@ def build_routes(
     read_jobs: ReadJobs,
     explain: drilldown.Explain,
     at: Callable[[str], str],
+    checkup: health.Checkup,
     is_busy: Callable[[], bool] = nothing_is_urgent,
 ) -> list[BaseRoute]:
     """The routes for reading; everything that waits for the store runs in `pool`, never on the event loop, and what
@@ -49,6 +50,7 @@ def build_routes(
     jobs.add_routes(answers, state_desk, read_jobs)
     state = APIRouter(responses={503: ERRORS[503]})
     health.add_routes(state, state_desk)
+    health.add_checkup_routes(state, state_desk, checkup, at)
     metrics.add_routes(state, state_desk, measured)
     docs.add_routes(state, at)
     return [*answers.routes, *state.routes]

@@ -12,7 +12,7 @@ from dashapp.api.desk import Desk, get
 from dashapp.model.time import US_PER_SECOND, to_iso
 
 # A poll may wait this long for its answer and for the store; one that is due for longer, nobody makes.
-_OVERDUE_S = 180
+OVERDUE_S = 180
 
 
 class SourceHealth(Protocol):
@@ -74,7 +74,7 @@ def _source(health: SourceHealth, now_us: int) -> Source:
     return Source(
         name=health.name,
         is_failing=health.is_failing,
-        is_overdue=due_us is not None and now_us - due_us > _OVERDUE_S * US_PER_SECOND,
+        is_overdue=due_us is not None and now_us - due_us > OVERDUE_S * US_PER_SECOND,
         last_poll=_iso(health.last_poll_us),
         last_success=_iso(health.last_success_us),
         last_item=_iso(health.last_item_us),

@@ -118,6 +118,11 @@ class ItemWriter:
             return WriterCounts(*(getattr(self._counts, name) for name in WriterCounts.__slots__))
 
     @property
+    def is_open(self) -> bool:
+        """Whether items are written: not before `start`, after `close`, or after a fault of this program."""
+        return self._is_open
+
+    @property
     def waiting_scores(self) -> int:
         """Scores that are not committed yet."""
         return self._counts.waiting_scores

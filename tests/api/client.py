@@ -14,11 +14,14 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from fastapi import FastAPI
 
 from dashapp.api import problems
+from dashapp.api.health import Checkup
 from dashapp.api.metrics import Metrics, RequestMetrics
 from dashapp.api.routes import build_routes
 from dashapp.config import Settings
 from dashapp.ingest.health import read_health
 from dashapp.ingest.scoring.explainer import Explainer
+from dashapp.ingest.scoring.scorer import load_scorer
+from dashapp.ingest.writer import ItemWriter
 from dashapp.model.time import EpochUs
 from dashapp.query.cache import ResponseCache
 from dashapp.query.series import SeriesReader
@@ -81,8 +84,10 @@ def api_over(store: Store, now_us: int, *, max_buckets: int = 50_000, default_sc
     with ThreadPoolExecutor(4) as pool, start_blocking_portal() as portal:
         health = partial(read_health, store.data_dir)
         jobs = partial(records, store.data_dir)
+        writer = ItemWriter(Settings(data_dir=store.data_dir), load_scorer("vader"), now_us=clock)
+        checkup = Checkup(reader, store.data_dir, clock, jobs=jobs, sources=health, writer=writer)
         app.router.routes += build_routes(
-            reader, cache, pool, pool, clock, metrics, health, jobs, Explainer().words, Settings().at
+            reader, cache, pool, pool, clock, metrics, health, jobs, Explainer().words, Settings().at, checkup
         )
         problems.add_not_found(app)
         yield Api(app, reader, cache, clock, portal)

@@ -27,6 +27,7 @@ def test_every_route_for_reading_is_described_once(document: Any) -> None:
         "/api/v2/export": ["get"],
         "/api/v2/sources": ["get"],
         "/api/v2/jobs": ["get"],
+        "/api/v2/health": ["get"],
         "/healthz": ["get"],
         "/readyz": ["get"],
         "/metrics": ["get"],
@@ -84,8 +85,7 @@ def test_the_documentation_names_every_metric_and_no_other(api: Api) -> None:
     text = (REPOSITORY / "docs" / "api.md").read_text("utf-8")
     named = set(re.findall(r"`(tickertone_\w+)`", text))
     told = set(re.findall(r"^# TYPE (tickertone_\w+) ", api.get("/metrics").text, re.MULTILINE))
-    beside = {
-        name for name in named if name.startswith(("tickertone_ingest_", "tickertone_commit_", "tickertone_source_"))
-    }
+    of_others = ("tickertone_ingest_", "tickertone_commit_", "tickertone_source_", "tickertone_work_")
+    beside = {name for name in named if name.startswith(of_others)}
     assert {name for name in told if not name.endswith("_created")} == named - beside
-    assert len(beside) == 9
+    assert len(beside) == 11

@@ -126,7 +126,7 @@ def _of_jobs(facts: Facts) -> Iterator[Finding]:
             times = (
                 "the last time" if record.consecutive_failures == 1 else f"{record.consecutive_failures} times in a row"
             )
-            again = f" It is tried again at {to_iso(record.next_run_us)}." if record.next_run_us else ""
+            again = f" It is tried again at {_moment(record.next_run_us)}." if record.next_run_us else ""
             yield Finding(
                 f"job {name}",
                 "bad",
@@ -143,7 +143,7 @@ def _of_jobs(facts: Facts) -> Iterator[Finding]:
             )
         lag_s = record.lag_s(facts.now_us) or 0.0
         if lag_s > _JOB_LATE_S:
-            command = "rollup --every 30s" if name == "rollup" else "maintain --every"
+            command = "rollup --every 30s" if name == "rollup" else f"maintain {name} --every"
             yield Finding(
                 f"job {name}",
                 "bad" if name == "rollup" else "soon",
@@ -165,8 +165,8 @@ def _of_sources(facts: Facts) -> Iterator[Finding]:
     for source in facts.sources:
         due_us = source.next_poll_us
         if source.is_failing:
-            again = f" It is asked again by itself at {to_iso(due_us)}." if due_us is not None else ""
-            since = f" since {to_iso(source.last_success_us)}" if source.last_success_us is not None else ""
+            again = f" It is asked again by itself at {_moment(due_us)}." if due_us is not None else ""
+            since = f" since {_moment(source.last_success_us)}" if source.last_success_us is not None else ""
             yield Finding(
                 f"source {source.name}",
                 "bad" if source.consecutive_failures > 2 else "soon",
@@ -222,6 +222,11 @@ def _of_clock(facts: Facts) -> Iterator[Finding]:
             "Let the machines set their clocks by NTP. Buckets go by the times of the texts and stay right; until the "
             "clock is right, what is open and what is late is told wrongly.",
         )
+
+
+def _moment(moment_us: int) -> str:
+    """To the second: nobody needs to know more."""
+    return to_iso(moment_us - moment_us % US_PER_SECOND)
 
 
 def _since_s(facts: Facts, moment_us: int) -> float:

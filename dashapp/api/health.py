@@ -155,7 +155,8 @@ def add_checkup_routes(router: APIRouter, desk: Desk, checkup: Checkup, at: Call
 
     @get(router, PAGE_PATH, include_in_schema=False)
     async def show_trouble() -> Response:
-        page = page_html(await desk.call(checkup.findings), to_iso(desk.now_us()), at)
+        moment_us = desk.now_us()
+        page = page_html(await desk.call(checkup.findings), to_iso(moment_us - moment_us % US_PER_SECOND), at)
         return HTMLResponse(page, headers={"Cache-Control": "no-store"})
 
 

@@ -68,7 +68,7 @@ DAMAGED, DISK, ROLLUP = StoreDamaged("a.parquet is cut short."), "disk_free_byte
         ({"jobs": [FAILED]}, "bad", ROLLUP, "failed 3 times in a row: Disk full", "`tickertone rollup`"),
         ({"jobs": [FAILED_ONCE]}, "bad", "job vacuum", "failed the last time: No", "`tickertone maintain vacuum`"),
         ({"jobs": [job("rollup", next_run_us=ago(600))]}, "bad", ROLLUP, "10 minutes late", "tickertone run"),
-        ({"jobs": [job("logs", next_run_us=ago(10_000))]}, "soon", "job logs", "3 hours late", "maintain --every"),
+        ({"jobs": [job("logs", next_run_us=ago(10_000))]}, "soon", "job logs", "3 hours late", "maintain logs --every"),
         ({"jobs": [HANGING]}, "soon", "job verify", "box:7 has been at the verify for 2 hours", "end it"),
         ({"waiting_scores": 2_000_000}, "soon", "rollup", "2,000,000 scores wait", "rollup --every 30s"),
         ({"sources": [REFUSED]}, "bad", "source tiingo", "(5 tries): 401", "docs/sources.md"),

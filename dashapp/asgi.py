@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from dashapp import __version__, config
 from dashapp.access.gate import LOGIN_PATH, PUSH_PATH, Gate, check
 from dashapp.access.headers import SafeHeaders, script_hashes
-from dashapp.access.limits import BoundedBodies, CallbackErrors
+from dashapp.access.limits import BoundedBodies, NonsenseToDash
 from dashapp.access.login import build_login_router
 from dashapp.access.sessions import Sessions, read_secret
 from dashapp.api import docs, problems
@@ -34,6 +34,7 @@ from dashapp.query.series import SeriesReader
 from dashapp.rollup.jobs import records
 from dashapp.rollup.live import Live
 from dashapp.store.apikeys import ApiKeys
+from dashapp.store.ended import EndedSessions
 from dashapp.store.follow import Follower
 from dashapp.store.store import Store
 from dashapp.store.users import Users
@@ -128,7 +129,8 @@ def build(settings: config.Settings) -> FastAPI:
         servers=[{"url": settings.base_path}] if settings.base_path else None,
     )
     problems.install(server)
-    keys, users, sessions = ApiKeys(store.data_dir), Users(store.data_dir), Sessions(read_secret(store.data_dir))
+    keys, users = ApiKeys(store.data_dir), Users(store.data_dir)
+    sessions = Sessions(read_secret(store.data_dir), EndedSessions(store.data_dir))
     # As they are: include_router would build each of them a second time, a third of a second at every start.
     routes = server.router.routes
     if settings.login == "password":
@@ -164,7 +166,7 @@ def build(settings: config.Settings) -> FastAPI:
     )
     # What is added later stands further out. Nobody reads of a request before the gate has let it through, neither does
     # Dash; and what the gate refuses is counted.
-    server.add_middleware(CallbackErrors)
+    server.add_middleware(NonsenseToDash)
     server.add_middleware(BoundedBodies, but=(PUSH_PATH, LOGIN_PATH))
     server.add_middleware(Gate, settings=settings, keys=keys, users=users, sessions=sessions, now_us=now_us)
     server.add_middleware(RequestMetrics, metrics=metrics)

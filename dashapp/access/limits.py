@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 # What the page sends most of are the tickers it knows: ten thousand of them are half a megabyte.
 MOST_BYTES = 4_000_000
 CALLBACK_PATH = "/_dash-update-component"
+_OF_DASH = ("/_dash-", "/_reload-hash")
 # That many of the largest at one time.
 _AT_ONCE = 16
 
@@ -60,15 +61,18 @@ class BoundedBodies:
             await self._app(scope, replay, send)
 
 
-class CallbackErrors:
-    """ASGI middleware: what Dash cannot make sense of is a bad request. Callbacks tell of their own failures."""
+class NonsenseToDash:
+    """ASGI middleware: where Dash fails since it cannot make sense of a request, that is told to be a bad one.
+
+    Callbacks tell of their own failures; so what fails beside them are callbacks, and scripts, that do not exist.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
-        if scope["type"] != "http" or scope["path"] != CALLBACK_PATH:
+        if scope["type"] != "http" or not scope["path"].startswith(_OF_DASH):
             await self._app(scope, receive, send)
             return
         has_failed = False
@@ -81,8 +85,11 @@ class CallbackErrors:
 
         await self._app(scope, receive, watch)
         if has_failed:
-            log.warning("a request of the page fits none of its callbacks")
-            await problem(400, "BAD_REQUEST", "The request fits no callback of the page.")(scope, receive, send)
+            log.warning("%s %s: Dash can make no sense of it", scope["method"], scope["path"][:60])
+            answer = problem(404, "NOT_FOUND", "There is no such script.")
+            if scope["path"] == CALLBACK_PATH:
+                answer = problem(400, "BAD_REQUEST", "The request fits no callback of the page.")
+            await answer(scope, receive, send)
 
 
 def _has_body(scope: Scope) -> bool:

@@ -98,6 +98,7 @@ def build_login_router(
 
     @router.post(LOGOUT_PATH)
     async def log_out(request: Request) -> Response:
+        await asyncio.to_thread(sessions.end, request.cookies.get(COOKIE, ""), now_us())
         # What the browser keeps of the charts was for those who are logged in.
         answer = RedirectResponse(at(LOGIN_PATH), 303, {**_NO_STORE, "Clear-Site-Data": '"cache", "storage"'})
         answer.delete_cookie(COOKIE, path=at("/"))

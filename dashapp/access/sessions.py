@@ -1,4 +1,7 @@
-"""Sessions: signed texts in a cookie, so that every worker knows who is logged in without asking another."""
+"""Sessions: signed texts in a cookie, so that every worker knows who is logged in without asking another.
+
+What they cannot say is that somebody has logged out: those few are kept in a file until they would have ended.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,15 @@ from itsdangerous import BadData, URLSafeSerializer
 from dashapp.errors import StoreDamaged, StoreNotWritable
 from dashapp.model.time import US_PER_SECOND, EpochUs
 from dashapp.store import durable
+from dashapp.store.ended import EndedSessions
 from dashapp.store.locks import exclusive
 
 # A working day: whoever comes back the next morning logs in again.
 LASTS_S = 12 * 3600
 FORM_LASTS_S = 3600
 
+# The user, since when, by which password, and what tells the session from others.
+_FIELDS, _ID_BYTES = 4, 12
 _SECRET_BYTES = 32
 _SECRET_FILE = "session_secret"  # noqa: S105  # the name of the file, not the secret
 
@@ -28,20 +34,30 @@ _SECRET_FILE = "session_secret"  # noqa: S105  # the name of the file, not the s
 class Sessions:
     """Makes and reads signed texts; whoever has the secret can make them, nobody else."""
 
-    def __init__(self, secret: bytes) -> None:
+    def __init__(self, secret: bytes, ended: EndedSessions) -> None:
         self._secret = secret
+        self._ended = ended
         digest = {"digest_method": hashlib.sha256}
         self._session = URLSafeSerializer(secret, salt="session", signer_kwargs=digest)
         self._form = URLSafeSerializer(secret, salt="form", signer_kwargs=digest)
 
     def begin(self, user: str, password_hash: str, now_us: EpochUs) -> str:
         """The text of a new session."""
-        return str(self._session.dumps([user, now_us // US_PER_SECOND, self._print_of(password_hash)]))
+        told = [user, now_us // US_PER_SECOND, self._print_of(password_hash), secrets.token_urlsafe(_ID_BYTES)]
+        return str(self._session.dumps(told))
+
+    def end(self, text: str, now_us: EpochUs) -> None:
+        """End a session before its time, whoever may hold a copy of it; raises StoreNotWritable, StoreDamaged."""
+        told = _read(self._session, text)
+        if len(told) == _FIELDS and _is_fresh(told[1], now_us, LASTS_S):
+            self._ended.end(str(told[3]), until_s=told[1] + LASTS_S, now_s=now_us // US_PER_SECOND)
 
     def user(self, text: str, now_us: EpochUs, password_hash_of: Callable[[str], str | None]) -> str | None:
-        """Whose session it is; None when it is none, has ended, or the user or the password is another by now."""
+        """Whose session it is; None when it is none, has ended, or the user or the password is another by now.
+
+        Raises StoreDamaged."""
         told = _read(self._session, text)
-        if not told or not _is_fresh(told[1], now_us, LASTS_S):
+        if len(told) != _FIELDS or not _is_fresh(told[1], now_us, LASTS_S) or self._ended.has(str(told[3])):
             return None
         password_hash = password_hash_of(told[0])
         if password_hash is None or not hmac.compare_digest(told[2], self._print_of(password_hash)):

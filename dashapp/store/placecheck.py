@@ -17,6 +17,7 @@ from dashapp.errors import StoreDamaged
 from dashapp.model.time import US_PER_SECOND, to_iso
 from dashapp.store.apikeys import FILE_NAME as API_KEYS
 from dashapp.store.apikeys import ApiKeys
+from dashapp.store.ended import FILE_NAME as ENDED_SESSIONS
 from dashapp.store.findings import Finding, Mend, Severity
 from dashapp.store.lease import EXPIRES_AFTER_S, read_record
 from dashapp.store.users import FILE_NAME as USERS
@@ -27,9 +28,9 @@ SET_ASIDE = "set-aside"
 # What belongs into a data folder; data/README.md says what each is.
 _KNOWN = {
     "scores", "buckets", "rejected", "feed", "files", "keys", "jobs", "cache", "spill", "locks", "SIMULATED",
-    API_KEYS, USERS, "session_secret", SET_ASIDE,
+    API_KEYS, USERS, "session_secret", ENDED_SESSIONS, SET_ASIDE,
 }  # fmt: skip
-_SECRETS = (API_KEYS, USERS, "session_secret")
+_SECRETS = (API_KEYS, USERS, "session_secret", ENDED_SESSIONS)
 # What a commit, a compaction and a rollup of a busy store need at once.
 _LEAST_FREE_BYTES = 256_000_000
 _LEAST_FREE_INODES = 1_000

@@ -52,6 +52,12 @@ class SecretFile(Generic[T]):
             found = self.current().get(record_id)
         return found
 
+    def known(self, record_id: str) -> T | None:
+        """A record as of half a second ago, a new one too: for records that are mostly not there. 1 µs."""
+        if time.monotonic() > self._looked_s + LOOK_EVERY_S:
+            self.current()
+        return self._held[1].get(record_id)
+
     def current(self) -> dict[str, T]:
         """All records as they are now; raises StoreDamaged."""
         self._looked_s = time.monotonic()

@@ -55,6 +55,15 @@ def test_a_callback_of_nonsense_is_a_bad_request(open_here: Server, body: bytes)
     assert "Traceback" not in answer.text + open_here.log
 
 
+@pytest.mark.parametrize("path", ["nothing/x.js", "../api/v2/tickers", "dash/..%2f..%2fetc%2fpasswd", "dash/x.js"])
+def test_a_script_that_does_not_exist_is_not_found(guarded: Server, path: str) -> None:
+    with socket.create_connection(("127.0.0.1", guarded.port), timeout=20) as anybody:
+        head = f"GET /_dash-component-suites/{path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        anybody.sendall(head.encode())
+        assert anybody.recv(100).startswith(b"HTTP/1.1 404")
+    assert "Traceback" not in guarded.log
+
+
 def test_a_callback_of_the_page_is_answered(open_here: Server) -> None:
     asked = {
         "output": "..pulse.data...known.data...heard.data..",

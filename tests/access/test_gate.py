@@ -12,6 +12,7 @@ import pytest
 from dashapp.access.gate import COOKIE
 from dashapp.access.passwords import hash_password
 from dashapp.store.apikeys import ADMIN, READ, WRITE, ApiKeys
+from dashapp.store.secretfile import LOOK_EVERY_S
 from dashapp.store.users import Users
 from tests.conftest import Server, ServerFactory, Tickertone
 
@@ -124,11 +125,14 @@ def test_a_page_of_another_site_cannot_act_for_who_is_logged_in(client: httpx.Cl
 
 def test_who_logs_out_is_out_and_leaves_nothing_behind(client: httpx.Client) -> None:
     log_in(client)
+    kept = client.cookies[COOKIE]
     assert "<form" in client.get("/logout").text
     done = client.post("/logout", headers={"Sec-Fetch-Site": "same-origin"})
     assert (done.status_code, done.headers["location"]) == (303, "/login")
     assert done.headers["clear-site-data"] == '"cache", "storage"'
     assert client.get("/api/v2/tickers").status_code == 401
+    time.sleep(LOOK_EVERY_S)
+    assert client.get("/api/v2/tickers", headers={"Cookie": f"{COOKIE}={kept}"}).status_code == 401
 
 
 def test_another_password_ends_every_session(client: httpx.Client, guarded: Server, tickertone: Tickertone) -> None:

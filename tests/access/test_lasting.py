@@ -16,6 +16,7 @@ from dashapp.access.sessions import LASTS_S, Sessions
 from dashapp.config import Settings
 from dashapp.model.time import EpochUs
 from dashapp.store.apikeys import READ, ApiKeys
+from dashapp.store.ended import EndedSessions
 from dashapp.store.users import Users
 from tests.api.client import Clock
 
@@ -30,7 +31,7 @@ class World:
         self.key, _ = self.keys.add("reader", now_us=NOW, scopes=(READ,))
         password_hash = hash_password("correct horse battery")
         self.users.put("ann", password_hash, now_us=NOW)
-        sessions = Sessions(b"s" * 32)
+        sessions = Sessions(b"s" * 32, EndedSessions(folder))
         self.cookie = f"{COOKIE}={sessions.begin('ann', password_hash, NOW)}"
         self.told = asyncio.Event()
         self.gate = Gate(

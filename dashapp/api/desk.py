@@ -68,7 +68,7 @@ def get(router: APIRouter, path: str, **options: Any) -> Callable[[T], T]:
     return register
 
 
-class _HeldAnswer(Response):
+class HeldAnswer(Response):
     """An answer whose bytes count as held until they are sent, or nobody is there any more."""
 
     def __init__(self, body: bytes, *, memory: BodyMemory, media_type: str, headers: dict[str, str]) -> None:
@@ -110,4 +110,4 @@ def _respond(
         body = gzip.compress(body, 1, mtime=0)
     if coding is not None:
         headers["Content-Encoding"] = coding
-    return _HeldAnswer(body, memory=memory, media_type=negotiate.MEDIA_TYPES[form], headers=headers)
+    return HeldAnswer(body, memory=memory, media_type=negotiate.MEDIA_TYPES[form], headers=headers)

@@ -48,7 +48,7 @@ TickertoneError
 ├── OutputNotWritable          standard output or a file takes no more: exit code 1
 └── StoreError                 the store cannot do it now: exit code 1, HTTP 503
     ├── StoreMissing           no store at that place
-    ├── StoreUnreachable       an object store that gives no answer, or refuses
+    ├── StoreUnreachable       an object store that gives no answer, or a folder that may not be read
     ├── StoreNotWritable       permission, disk full
     ├── StoreDamaged           a file of the store that cannot be read
     ├── StoreInUse             a repair is under way, or has to wait until nobody has the store open
@@ -388,7 +388,7 @@ class StoreMissing(StoreError):
 
 
 class StoreUnreachable(StoreError):
-    """The object store that holds the tables gives no answer, or refuses to."""
+    """The place that holds the tables gives no answer, or refuses to."""
 
     code = "STORE_UNREACHABLE"
 

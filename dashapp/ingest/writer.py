@@ -193,7 +193,7 @@ class ItemWriter:
             refused = [_refused(each, sealed, store.scores.sealed_us) for each in group]
             self._keep_rejected(store, [rejection for each in refused for rejection in each.values()])
         except StoreError as error:
-            log.exception("%d submissions could not be stored", len(group))
+            log.error("%d submissions could not be stored: %s", len(group), error)
             with self._changed:
                 self._counts.waiting_scores -= sum(len(each.owners) for each in group)
             for submission in group:

@@ -154,9 +154,9 @@ def keep_up(
         due_us = {name: _due_us(store.data_dir, name, seconds, now_us()) for name, seconds in pauses_s.items()}
         while not stop.is_set():
             for name, seconds in pauses_s.items():
-                if due_us[name] <= now_us() and not stop.is_set():
+                if _left_s(due_us[name], now_us(), seconds) == 0 and not stop.is_set():
                     due_us[name] = _turn(store, settings, jobs[name], now_us, seconds, report)
-            stop.wait(max(0.0, (min(due_us.values()) - now_us()) / US_PER_SECOND))
+            stop.wait(min(_left_s(due_us[name], now_us(), seconds) for name, seconds in pauses_s.items()))
     finally:
         store.close()
 
@@ -164,6 +164,13 @@ def keep_up(
 def records(data_dir: Path) -> Iterable[JobRecord]:
     """The records of all jobs."""
     return [read_record(data_dir, name) for name in JOBS]
+
+
+def _left_s(due_us: int, now_us: int, every_s: float) -> float:
+    """How long until a job is due; what is due later than a pause from now was planned before the clock was set back,
+    and is due at once."""
+    left_s = (due_us - now_us) / US_PER_SECOND
+    return left_s if 0 < left_s <= every_s else 0.0
 
 
 def _due_us(data_dir: Path, name: str, every_s: float, now_us: int) -> int:

@@ -10,8 +10,9 @@ from typing import NoReturn
 
 import pyarrow as pa
 
-from dashapp.errors import StoreDamaged, StoreNotWritable
+from dashapp.errors import StoreDamaged, StoreNotWritable, StoreUnreachable
 from dashapp.store import durable
+from dashapp.store.remedies import remedy
 from dashapp.store.storage import LAST_CHECKPOINT, LOG, Found, checkpoint_name, entry_name
 
 # Small files are written and flushed a few at a time: flushing is waiting, not work.
@@ -33,6 +34,12 @@ class Disk:
     @property
     def missing(self) -> str:
         """Where there is no store, and what to do."""
+        try:
+            (self._root / LOG).stat()
+        except PermissionError as error:  # for all anybody knows there is one
+            return f"{error.filename} cannot be read: {error.strerror}.{remedy(error)}"
+        except OSError:
+            pass
         return f"There is no store at {self._root.parent}. Ingest something first, or set TICKERTONE_DATA_DIR."
 
     def prepare(self) -> None:
@@ -83,7 +90,14 @@ class Disk:
 
     def has(self, name: str) -> bool:
         """Whether a file is there."""
-        return (self._root / name).exists()
+        path = self._root / name
+        try:
+            path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError as error:
+            raise self._unreadable(path, error) from error
+        return True
 
     def local(self, names: Sequence[str]) -> list[str]:
         """The paths of these files."""
@@ -161,7 +175,10 @@ class Disk:
                     status = path.stat()
                     yield Found(str(path.relative_to(self._root)), status.st_size, status.st_mtime)
         except OSError as error:
-            self._refuse(error)
+            raise self._unreadable(self._root, error) from error
+
+    def _unreadable(self, path: Path, error: OSError) -> StoreUnreachable:
+        return StoreUnreachable(f"{error.filename or path} cannot be read: {error.strerror}.{remedy(error)}")
 
     def _ancestors(self, folder: Path) -> list[Path]:
         return [parent for parent in folder.parents if parent == self._root or self._root in parent.parents]
@@ -169,4 +186,5 @@ class Disk:
     def _refuse(self, error: OSError) -> NoReturn:
         raise StoreNotWritable(
             f"{error.filename or self.name} cannot be written: {error.strerror or error}. Nothing was acknowledged."
+            f"{remedy(error)}"
         ) from error

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dashapp.errors import StoreNotWritable
+from dashapp.store.remedies import remedy
 
 
 @contextmanager
@@ -42,7 +43,7 @@ def opened(path: Path) -> Iterator[int]:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        raise StoreNotWritable(f"{path} cannot be opened for writing: {error.strerror}.") from error
+        raise StoreNotWritable(f"{path} cannot be opened for writing: {error.strerror}.{remedy(error)}") from error
     try:
         yield descriptor
     finally:

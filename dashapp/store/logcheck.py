@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
-from dashapp.errors import StoreDamaged, StoreNotWritable
+from dashapp.errors import StoreDamaged, StoreUnreachable
 from dashapp.store.durable import CHECKED
 from dashapp.store.findings import Finding, Mend, Severity
 from dashapp.store.storage import LAST_CHECKPOINT, LOG, Storage, cause, checkpoint_name, entry_name
@@ -81,7 +81,7 @@ _Action = dict[str, Any]
 
 
 def check_log(storage: Storage, table: str) -> Log:
-    """Read the whole log of a table, `scores` or `buckets`; raises StoreUnreachable, StoreNotWritable."""
+    """Read the whole log of a table, `scores` or `buckets`; raises StoreUnreachable."""
     while True:
         before = _present(storage)
         log = _check_once(storage, table, before)
@@ -93,7 +93,7 @@ def check_log(storage: Storage, table: str) -> Log:
 def _present(storage: Storage) -> list[str]:
     try:
         return sorted(found.name for found in storage.log_files())
-    except (OSError, StoreNotWritable):
+    except (OSError, StoreUnreachable):
         if storage.options is None and not storage.has(LOG):  # there is no such folder, so there is no table
             return []
         raise

@@ -49,6 +49,8 @@ class Place:
         """Everything that is found."""
         yield from self._disk()
         yield from self._rights()
+        if not os.access(self.data_dir, os.R_OK | os.X_OK, effective_ids=True):
+            return
         yield from self._secrets()
         yield from self._records()
         yield from self._positions()

@@ -31,7 +31,7 @@ class Found:
 class Storage(Protocol):
     """The files of one Delta table, or of a whole store; safe for use by several threads, but for `flush`.
 
-    Whatever asks a place far away raises StoreUnreachable where that gives no answer.
+    Whatever asks raises StoreUnreachable where the place gives no answer, or does not let itself be read.
     """
 
     @property
@@ -97,10 +97,10 @@ class Storage(Protocol):
         """Remove files, those that are there; raises StoreNotWritable."""
 
     def data_files(self) -> Iterator[Found]:
-        """Every Parquet file outside the log; raises StoreNotWritable."""
+        """Every Parquet file outside the log; raises StoreUnreachable."""
 
     def log_files(self) -> Iterator[Found]:
-        """Every file of the log; raises StoreNotWritable."""
+        """Every file of the log; raises StoreUnreachable."""
 
 
 def cause(error: Exception) -> str:

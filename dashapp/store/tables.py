@@ -24,6 +24,7 @@ from deltalake.transaction import AddAction, RemoveAction
 from dashapp.errors import CommitConflict, StoreDamaged, StoreMissing, StoreNotWritable, StoreUnreachable
 from dashapp.store import history
 from dashapp.store.history import KEPT_CHECKPOINT_EVERY
+from dashapp.store.remedies import remedy
 from dashapp.store.storage import Storage, cause, checkpoint_name
 
 # Opening, refreshing and committing read every log entry since the last checkpoint, so this decides what a commit
@@ -250,7 +251,9 @@ class Table:
                 f"{self.storage.name} moved on from version {self.version} meanwhile: {cause(error)}"
             ) from error
         except (DeltaError, OSError) as error:
-            raise StoreNotWritable(f"The log of {self.storage.name} cannot be written: {cause(error)}") from error
+            raise StoreNotWritable(
+                f"The log of {self.storage.name} cannot be written: {cause(error)}.{remedy(error)}"
+            ) from error
         return self._committed()
 
     def _committed(self) -> int:

@@ -31,6 +31,12 @@ export function focusOf(view) {
   return view.focus && view.tickers.length > 1 && view.tickers.includes(view.focus) ? view.focus : null;
 }
 
+/** The class of the grid for so many charts. */
+export function gridOf(charts) {
+  if (charts <= 4) return `grid-${charts}`;
+  return charts <= 9 ? "grid-some" : "grid-many";
+}
+
 /** The action of a button that arranges, from its data attributes; null when it is none. */
 export function fromButton({ dataset }) {
   if (dataset.action === "focus") return { kind: "focus", ticker: dataset.ticker };

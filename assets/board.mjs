@@ -8,8 +8,10 @@ import * as painter from "./painter.mjs";
 import { Recount } from "./recount.mjs";
 import * as view from "./view.mjs";
 
-// Data beside the window, in windows: a drag goes as far as one, and the next are asked for when it ends.
+// Data beside the window, in windows: a drag goes as far as one, and the next are asked for when it ends. Where few charts
+// are looked at, a second drag that follows at once finds its own there, too.
 const MARGIN = 1;
+const [FEW_CHARTS, LARGE_MARGIN] = [4, 2];
 // Where so few are compared, all resolutions are loaded ahead, not just the adjacent ones. About a screenful.
 const FEW_TICKERS = 12;
 const AHEAD_CHUNKS = 2;
@@ -49,7 +51,8 @@ export class Board {
   #frame = null;
   #changed = new Set();
   #heard = new WeakSet();
-  #readouts = new Map();
+  #readouts = new Set();
+  #readouts_ms = 0;
   #timers = {};
 
   /**
@@ -235,7 +238,7 @@ export class Board {
 
   /** Chunks came from the server. */
   arrived({ error, tickers = [], refusal }) {
-    if (error) return;
+    if (error || !this.#view) return; // what came before there was anything to show is in the cache
     if (refusal) this.#askServer(tickers);
     for (const ticker of tickers) this.#changed.add(ticker);
     this.#later();
@@ -285,7 +288,7 @@ export class Board {
     const needed = chunks.within(window.first_ms, window.stop_ms, width_ms);
     const parts = needed.map((index) => this.#cache.get(ticker, resolution, index));
     if (parts.some((each) => !each)) return null;
-    const [from_ms, to_ms] = spread(window);
+    const [from_ms, to_ms] = this.#spread(window);
     for (let index = needed[0] - 1; index >= chunks.indexOf(from_ms, width_ms); index -= 1) {
       const chunk = this.#cache.get(ticker, resolution, index);
       if (!chunk) break;
@@ -303,7 +306,7 @@ export class Board {
     const { resolution } = this.#view;
     const width_ms = this.#cache.widthOf(resolution);
     const about = { ticker, resolution, width_ms, scorer: this.#cache.scorer };
-    const columns = chunks.joined(parts, ...spread(this.#window));
+    const columns = chunks.joined(parts, ...this.#spread(this.#window));
     return candles.figureOf(this.#blanks, about, columns, this.#window, clock.now_ms(), this.#page.look());
   }
 
@@ -373,13 +376,18 @@ export class Board {
     return [this.#view.resolution, start_ms, end_ms, open, this.#page.look().theme, parts.map((each) => each.stamp)].join();
   }
 
+  /** So often at most, and those of all charts at once: within the frame of a tick, if one comes, for each frame costs. */
   #readOut(ticker) {
-    if (this.#readouts.has(ticker)) return;
-    const act = () => {
-      this.#readouts.delete(ticker);
-      this.#page.readOut(ticker);
-    };
-    this.#readouts.set(ticker, setTimeout(act, READOUT_MS));
+    this.#readouts.add(ticker);
+    this.#timers.readout ??= setTimeout(() => this.#readOutAll(), READOUT_MS);
+  }
+
+  #readOutAll() {
+    clearTimeout(this.#timers.readout);
+    this.#timers.readout = null;
+    this.#readouts_ms = performance.now();
+    for (const ticker of this.#readouts) this.#page.readOut(ticker);
+    this.#readouts.clear();
   }
 
   #askServer(tickers) {
@@ -419,6 +427,7 @@ export class Board {
       this.#page.told(next);
     }
     this.#drawAll();
+    if (performance.now() - this.#readouts_ms > READOUT_MS) this.#readOutAll();
     if (hasMoved) this.#load();
     else this.#timers.load ??= setTimeout(() => this.#load(), LOAD_MS);
     const isComing = this.#view.tickers.some((ticker) => !this.#page.chartOf(ticker));
@@ -453,7 +462,7 @@ export class Board {
       }
     };
     const { first_ms, stop_ms } = this.#window;
-    const [from_ms, to_ms] = spread(this.#window);
+    const [from_ms, to_ms] = this.#spread(this.#window);
     // Beside the window nothing is asked for where there is nothing.
     const [earliest_ms, latest_ms] = this.#extent(tickers);
     const beside = (start_ms, end_ms, isUrgent) =>
@@ -483,18 +492,18 @@ export class Board {
     if (count) this.#later();
   }
 
+  /** The window with its margins. */
+  #spread({ first_ms, stop_ms }) {
+    const margin_ms = (this.#view.tickers.length > FEW_CHARTS ? MARGIN : LARGE_MARGIN) * (stop_ms - first_ms);
+    return [first_ms - margin_ms, stop_ms + margin_ms];
+  }
+
   /** From when to when there are scores of tickers. */
   #extent(tickers) {
     const rows = this.#known.filter((row) => tickers.includes(row[0]));
     const last = (row) => Math.max(row[3], this.#newest.get(row[0]) ?? row[3]);
     return [Math.min(...rows.map((row) => row[2])), Math.max(...rows.map(last))];
   }
-}
-
-/** The window with its margins. */
-function spread({ first_ms, stop_ms }) {
-  const span_ms = stop_ms - first_ms;
-  return [first_ms - MARGIN * span_ms, stop_ms + MARGIN * span_ms];
 }
 
 /** What a figure shows besides its newest data: when this is another, the chart is not just moved by a tick. */

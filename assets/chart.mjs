@@ -3,6 +3,7 @@
 // Which place of a candle's customdata holds what: CUSTOM in figure.py.
 const AVG = 0;
 const COUNT = 1;
+const whole = new Intl.NumberFormat("en-US");
 
 /** A score as text with its sign; what is shown as zero has none. */
 export function signed(score, digits = 3) {
@@ -25,7 +26,7 @@ export function figures(hover, candles, stop_ms = Infinity) {
     ["L", signed(candles.low[at]), tone],
     ["C", signed(close), tone],
     ["avg", signed(candles.customdata[at][AVG]), "average"],
-    ["n", candles.customdata[at][COUNT].toLocaleString("en-US"), "plain"],
+    ["n", whole.format(candles.customdata[at][COUNT]), "plain"],
   ];
 }
 

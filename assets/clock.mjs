@@ -24,6 +24,13 @@ export function left(end_ms, at_ms) {
   return seconds < 3600 ? rest : `${Math.floor(seconds / 3600)}:${rest}`;
 }
 
+/** How long ago something was: 12 s, 3 min, 5 h. */
+export function age(silent_ms) {
+  const seconds = Math.floor(silent_ms / 1000);
+  if (seconds < 60) return `${seconds} s`;
+  return seconds < 3600 ? `${Math.floor(seconds / 60)} min` : `${Math.floor(seconds / 3600)} h`;
+}
+
 /** Writes progress and time left into every element that says when its bucket starts and ends. */
 export function paint(root = document) {
   for (const element of root.querySelectorAll(".progress[data-end-ms]")) {

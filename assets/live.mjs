@@ -66,9 +66,9 @@ export class Live {
     this.#watch();
   }
 
-  /** Charts are asked for from this state of the store on, before the stream begins: what comes between is not lost. */
+  /** Charts are of this state of the store or a later one, before the stream begins: what comes between is not lost. */
   met(revision) {
-    this.#revision ??= revision;
+    if (!this.#last) this.#revision = Math.min(revision, this.#revision ?? revision);
   }
 
   /** What the server says of the store whenever it is asked: the first time, where the stream has to begin. */
@@ -93,11 +93,12 @@ export class Live {
   /** Says in the bar how live the charts are, and how long ago the server was heard of. */
   paint() {
     const badge = document.getElementById("feed");
-    if (!badge || (!this.#isHeard && Date.now() - this.#opened_ms < FIRST_MS)) return;
+    const isOpening = !this.#isHeard && Date.now() - this.#opened_ms < FIRST_MS;
+    if (!badge || (isOpening && this.#heard_ms === null)) return;
     const silent_ms = Date.now() - (this.#heard_ms ?? this.#opened_ms);
     const polls = navigator.onLine && silent_ms < SILENT_MS;
-    const state = this.#state === "live" ? "live" : polls ? "polling" : "offline";
-    const text = `${state} · ${age(silent_ms)}`;
+    const state = isOpening ? "kept" : this.#state === "live" ? "live" : polls ? "polling" : "offline";
+    const text = `${state} · ${clock.age(silent_ms)}`;
     if (badge.textContent !== text) badge.textContent = text;
     badge.dataset.state = state;
   }
@@ -174,10 +175,4 @@ function connect(tell, scorer) {
       worker.port.postMessage(message);
     }
   };
-}
-
-function age(silent_ms) {
-  const seconds = Math.floor(silent_ms / 1000);
-  if (seconds < 60) return `${seconds} s`;
-  return seconds < 3600 ? `${Math.floor(seconds / 60)} min` : `${Math.floor(seconds / 3600)} h`;
 }

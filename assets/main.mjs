@@ -1,27 +1,24 @@
 // The functions that clientside callbacks name, and the few listeners on the page itself. Thin: what they decide is
 // decided in the modules beside, which know nothing of Dash.
 
-import { at } from "./address.mjs";
 import * as action from "./action.mjs";
 import * as average from "./average.mjs";
+import { gridOf } from "./arrangement.mjs";
 import { Board } from "./board.mjs";
-import { Cache } from "./cache.mjs";
 import * as chart from "./chart.mjs";
 import * as choice from "./choice.mjs";
 import * as clock from "./clock.mjs";
 import * as desk from "./desk.mjs";
+import * as ground from "./ground.mjs";
 import { Live } from "./live.mjs";
 import * as offline from "./offline.mjs";
 import * as painter from "./painter.mjs";
-import { Loader } from "./preload.mjs";
-import * as session from "./session.mjs";
-import { byScorer } from "./stream.mjs";
-import * as shelves from "./shelf.mjs";
+import * as readout from "./readout.mjs";
+import * as sketches from "./sketches.mjs";
+import { met } from "./start.mjs";
 import * as theme from "./theme.mjs";
 import * as view from "./view.mjs";
 import { dateText, momentOf, spanText, timeText } from "./zone.mjs";
-
-session.watch();
 
 // Long enough for the next turn of a wheel or the next short drag, so that only where the user comes to rest is asked
 // for.
@@ -31,8 +28,6 @@ const REMEMBER_MS = 20_000;
 const PRUNE_AFTER_MS = 15_000;
 // As many as a large screen holds.
 const FIRST_CHARTS = 12;
-// A first visit asks for so many tickers at once; where there are more, the pulse tells of them.
-const MOST_MET = 500;
 
 // Dash makes its "leave this output as it is" when it calls the first of these functions, not before.
 const asIs = () => window.dash_clientside.no_update;
@@ -141,6 +136,7 @@ function look(next, known, search = null) {
     return;
   }
   live.look(next, known);
+  sketches.clear(next);
   if (board.view && !view.same(board.view, next) && document.getElementById("notice")?.textContent) {
     afterPaint("notice", () => set("notice", { children: null })); // what it said was about another view
   }
@@ -198,13 +194,8 @@ function shown(next, held, cards, known, search) {
     next.range,
     next,
     sameCards ? asIs() : next.tickers.map((ticker, at) => keptCard(cards, ticker) ?? newCard(ticker, at)),
-    `grid ${gridSize(next.tickers.length)}`,
+    `grid ${gridOf(next.tickers.length)}`,
   ];
-}
-
-function gridSize(charts) {
-  if (charts <= 4) return `grid-${charts}`;
-  return charts <= 9 ? "grid-some" : "grid-many";
 }
 
 function keptCard(cards, ticker) {
@@ -239,15 +230,7 @@ function readOut(ticker) {
   if (!line || !plot) return;
   const hover = plot._hoverdata && { points: plot._hoverdata };
   const figures = chart.figures(hover, plot.data?.[0], board.window?.stop_ms);
-  while (line.children.length > figures.length) line.lastChild.remove();
-  figures.forEach(([name, text, tone], at) => {
-    const span = line.children[at] ?? line.appendChild(document.createElement("span"));
-    if (span.className !== tone) span.className = tone;
-    if (span.textContent === name + text) return;
-    const label = document.createElement("i");
-    label.textContent = name;
-    span.replaceChildren(label, text);
-  });
+  readout.write(line, figures);
 }
 
 /** A copy of a template of components with values in their places. */
@@ -262,13 +245,8 @@ function filled(node, values) {
 }
 
 /** A first visit begins with what the server has; its candles are on their way while Dash is still starting. */
-async function meet() {
-  const answer = await fetch(at(`/api/v2/tickers?limit=${MOST_MET}${byScorer(chosen)}`)).catch(() => null);
-  if (!answer?.ok) return; // the pulse says it, or why not
-  const { tickers, scorer, has_more, revision } = await answer.json();
-  if (has_more || board.view) return;
-  const moments = ({ first, last }) => [first, last].map((each) => Date.parse(each));
-  const known = tickers.map((each) => [each.ticker, each.count, ...moments(each)]);
+function begin({ known, scorer, revision }) {
+  if (board.view) return;
   kept = { known, scorer };
   live.met(revision);
   board.scorer = scorer;
@@ -317,7 +295,16 @@ function atRest(asked) {
   }, REST_MS);
 }
 
-const cardOf = (ticker) => document.querySelector(`.card[data-ticker="${CSS.escape(ticker)}"]`);
+/** The card of a ticker; what is asked with every tick is not searched for each time. */
+function cardOf(ticker) {
+  const held = found.get(ticker);
+  if (held?.isConnected && held.dataset.ticker === ticker) return held;
+  const card = document.querySelector(`.card[data-ticker="${CSS.escape(ticker)}"]`);
+  if (card) found.set(ticker, card);
+  else found.delete(ticker);
+  return card;
+}
+const found = new Map();
 
 /** What the board and the live stream need of the page. */
 const page = {
@@ -351,6 +338,7 @@ const page = {
   /** Asks the server to draw, or to say why it cannot; no tickers at all it has something to say about, too. */
   askServer(tickers) {
     for (const ticker of tickers) asking.add(ticker);
+    for (const ticker of tickers) sketches.leave(ticker);
     afterPaint("asked", sendAsked);
   },
 
@@ -387,7 +375,10 @@ const page = {
 
   readOut,
 
-  drew: desk.drew,
+  drew(plot) {
+    desk.drew(plot);
+    sketches.leave(plot.layout.meta.ticker);
+  },
 
   /** The chart has been drawn for the first time: its events are heard here, and by Dash no more. */
   hear(plot) {
@@ -508,24 +499,25 @@ function listen() {
   }, 1000);
 }
 
-const { table, blanks, about } = JSON.parse(document.getElementById("facts").textContent);
-const shelf = await shelves.open();
-const chosen = new URLSearchParams(window.location.search).get("scorer")?.trim() || undefined;
-const kept_as = `page ${about.store}${chosen ? ` ${chosen}` : ""}`;
-let kept = await shelf.fact(kept_as);
-const cache = new Cache(shelf, about, table);
+const { table, blanks, about, shelf, chosen, kept_as, cache } = ground;
+let { kept } = ground;
 const board = new Board(page, table, blanks, cache);
-board.loader = new Loader(cache, (news) => {
-  board.arrived(news);
-  if (board.view?.variant) count();
-});
+board.loader = ground.loader;
 painter.whenLoaded((plotly) => painter.install(plotly));
 if (kept) {
   board.scorer = kept.scorer;
   await board.warm(view.parse(window.location.search, table, kept.known), kept.known);
-} else void meet();
+}
 const live = new Live(page, kept?.heard_ms, chosen);
-window.dash_clientside.tickertone = dash;
+ground.listen((news) => {
+  if (!news.error) live.heard();
+  if (news.revision) live.met(news.revision);
+  board.arrived(news);
+  if (board.view?.variant) count();
+});
+void met.then((told) => told && begin(told));
+// Dash adds its own to it, now or when it comes.
+window.dash_clientside = Object.assign(window.dash_clientside ?? {}, { tickertone: dash });
 void offline.prepare();
 setTimeout(() => void shelf.prune((key) => !key.startsWith(`${about.form}|${about.store}|`)), PRUNE_AFTER_MS);
 window.tickertone = { board, cache }; // for whoever looks into the page from its console

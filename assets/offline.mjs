@@ -4,7 +4,7 @@ import { at } from "./address.mjs";
 
 const WORKER = at("/assets/service-worker.mjs");
 // Not among what the page itself has loaded: it is loaded by a worker, or is the page.
-const BESIDE = ["/", "/assets/stream-worker.mjs", "/assets/stream.mjs"].map(at);
+const BESIDE = ["/", "/assets/stream-worker.mjs", "/assets/stream.mjs", "/assets/address.mjs"].map(at);
 const FILES = /\/(assets|_dash-component-suites|_dash-layout|_dash-dependencies|_favicon\.ico)/;
 const AT_REST_MS = 3_000;
 

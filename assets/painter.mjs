@@ -123,6 +123,41 @@ export function pan(plotly, chart, range_ms) {
   else void plotly.relayout(chart, { "xaxis.range": range });
 }
 
+/**
+ * Paints a figure where there is no chart of Plotly yet: into `panes`, {layer, xaxis, yaxis} for its scores and for its
+ * counts, as it will be painted into the chart.
+ */
+export function sketch([scores, counts], { data, layout }) {
+  const looks = layout.template.data;
+  const [candles, bars, ...lines] = data.slice(0, 4).map((trace) => ({ ...looks[trace.type][0], ...trace }));
+  const paint = (pane, act, cds) => {
+    const layer = pane.layer.appendChild(document.createElementNS(SVG, "g"));
+    act(pane, cds, layer, candles);
+    for (const group of layer.children) group.classList.remove("painted"); // that is what charts are told by
+  };
+  paint(counts, paintCounts, [[{ trace: bars }]]);
+  paint(scores, paintCandles, [pointsOf(candles, layout)]);
+  paint(scores, paintLines, lines.map((trace) => [{ trace }]));
+}
+
+/** The candles of a trace as Plotly calculates them. */
+function pointsOf(trace, { boxgap }) {
+  const half_ms = trace.xperiod / 2;
+  const t = { bPos: 0, bdPos: half_ms * (1 - boxgap) * (1 - GROUP_GAP) };
+  let [dir, last] = ["increasing", null];
+  const points = trace.x.map((start_ms, i) => {
+    const [open, high, low, close] = [trace.open[i], trace.high[i], trace.low[i], trace.close[i]];
+    if (open !== close) dir = close > open ? "increasing" : "decreasing";
+    else if (last !== null && close !== last) dir = close > last ? "increasing" : "decreasing";
+    last = close;
+    return { i, pos: start_ms + half_ms, min: low, q1: Math.min(open, close), med: close, q3: Math.max(open, close), max: high, dir };
+  });
+  Object.assign(points[0], { t, trace });
+  return points;
+}
+// Of the space of a candle, what Plotly leaves free beside those of other traces, whether there are any or not.
+const GROUP_GAP = 0.3;
+
 function fill(chart, { data }) {
   data.forEach((trace, at) => {
     for (const held of [chart.data[at], chart._fullData[at]]) Object.assign(held, trace);
@@ -230,11 +265,21 @@ function relabel(chart, layout) {
 
 /** The elements of a chart, beside its traces, that data or time move; null where Plotly has them not, or not so. */
 function marksOf(chart) {
+  const held = known.get(chart);
+  if (held && Object.values(held).every((each) => each.isConnected)) return held;
+  const found = findMarks(chart);
+  if (found) known.set(chart, found);
+  else known.delete(chart);
+  return found;
+}
+const known = new WeakMap();
+
+function findMarks(chart) {
   const shape = (at) => chart.querySelector(`.shapelayer path[data-index="${at}"]`);
   const [level, band] = [shape(LEVEL), shape(BAND)];
   const tag = chart.querySelector('.annotation[data-index="0"]');
   const [text, back] = [tag?.querySelector("text"), tag?.querySelector("rect.bg")];
-  const isAsKnown = level && band && back && text && !text.children.length;
+  const isAsKnown = level && band && back && text?.firstChild && !text.children.length;
   if (!isAsKnown || !LINE.test(level.getAttribute("d")) || !BOX.test(band.getAttribute("d"))) return null;
   tag.dataset.from ??= chart._fullLayout.annotations[0].y; // where Plotly has put it
   return { level, band, tag, text, back };
@@ -248,20 +293,21 @@ const BOX = /^M[-\d.e]+,([-\d.e]+)H[-\d.e]+V([-\d.e]+)H[-\d.e]+Z$/;
 function mark({ xaxis, yaxis, shapes, annotations }, { level, band, tag, text, back }) {
   const [line, box, close] = [shapes[LEVEL], shapes[BAND], annotations[0]];
   const y = round(yaxis.c2p(line.y0) + yaxis._offset);
-  level.setAttribute("d", level.getAttribute("d").replace(LINE, `M$1,${y}L$2,${y}`));
-  Object.assign(level.style, { stroke: line.line.color, opacity: line.opacity });
+  draw(level, level.getAttribute("d").replace(LINE, `M$1,${y}L$2,${y}`));
+  style(level, { stroke: line.line.color, opacity: line.opacity });
   const [x0, x1] = [box.x0, box.x1].map((end) => round(xaxis.r2p(end) + xaxis._offset));
-  band.setAttribute("d", band.getAttribute("d").replace(BOX, `M${x0},$1H${x1}V$2H${x0}Z`));
-  band.style.opacity = box.opacity;
+  draw(band, band.getAttribute("d").replace(BOX, `M${x0},$1H${x1}V$2H${x0}Z`));
+  style(band, { opacity: box.opacity });
   // Plotly puts it on whole pixels.
   const top = (score) => Math.round(yaxis._offset + yaxis.c2p(score) - (Number(back.getAttribute("height")) + 1) / 2);
-  tag.setAttribute("transform", `translate(0,${top(close.y) - top(Number(tag.dataset.from))})`);
-  tag.style.opacity = close.opacity;
+  const place = `translate(0,${top(close.y) - top(Number(tag.dataset.from))})`;
+  if (tag.getAttribute("transform") !== place) tag.setAttribute("transform", place);
+  style(tag, { opacity: close.opacity });
   if (text.textContent !== close.text) {
-    text.textContent = close.text; // its box has the width that the layout gives it
+    text.firstChild.data = close.text; // its box has the width that the layout gives it
     text.setAttribute("data-unformatted", close.text);
   }
-  back.style.fill = close.bgcolor;
+  style(back, { fill: close.bgcolor });
 }
 
 // ---- drawing ----
@@ -278,7 +324,7 @@ function paintCandles({ xaxis, yaxis }, cds, layer, candles, isStill = false) {
       return;
     }
     const [first, stop] = onScreen(points.length, (at) => xaxis._b + xaxis._m * points[at].pos, xaxis._length);
-    const split = splitOf(points.length, stop, xaxis, trace);
+    const split = splitOf(trace.x, stop, xaxis, trace);
     const sides = [["rising", trace.increasing], ["falling", trace.decreasing]];
     if (!isStill || split === stop || group.dataset.split !== String(split)) {
       const make = () => outlinesOf(points, xaxis, yaxis, first, split);
@@ -308,12 +354,16 @@ function paintCandles({ xaxis, yaxis }, cds, layer, candles, isStill = false) {
 }
 
 /**
- * Where, of points that are drawn up to `stop`, what has paths of its own begins: at the newest, if it is drawn; at
- * `stop`, with none, where candles are thinner than two pixels, for those that share one are merged, the newest too.
+ * Where, of `starts` that are drawn up to `stop`, what has paths of its own begins: at the newest, if it is drawn, or where
+ * candles are so thin that those in one column of pixels are merged, at the first of its column; at `stop`, with none.
  */
-function splitOf(points, stop, xaxis, { xperiod }) {
-  const isNewest = points > 0 && stop === points && xperiod * xaxis._m >= 2;
-  return isNewest ? stop - 1 : stop;
+function splitOf(starts, stop, xaxis, { xperiod }) {
+  if (!stop || stop !== starts.length) return stop;
+  if (xperiod * xaxis._m >= 2) return stop - 1;
+  const column = (at) => Math.floor(round(xaxis._b + xaxis._m * (starts[at] + xperiod / 2)));
+  let split = stop - 1;
+  while (split > 0 && column(split - 1) === column(stop - 1)) split -= 1;
+  return split;
 }
 
 /** The outlines of candles [first, stop); those thinner than a pixel are merged. */
@@ -375,7 +425,7 @@ function paintCounts({ xaxis, yaxis }, cds, layer, candles, isStill = false) {
   cds.forEach(([{ trace }], nth) => {
     const group = groupAt(layer, nth, "trace bars");
     const [first, stop] = onScreen(trace.x.length, (at) => xaxis._b + xaxis._m * trace.x[at], xaxis._length);
-    const split = splitOf(trace.x.length, stop, xaxis, candles);
+    const split = splitOf(trace.x, stop, xaxis, candles);
     const paint = (at, names, from, to) => {
       const path = pathAt(group, at, names);
       draw(path, remembered(trace.y, [at, from, to], xaxis, yaxis, () => barsOf(trace, xaxis, yaxis, from, to)));
@@ -416,14 +466,15 @@ function paintLines({ xaxis, yaxis }, cds, layer, candles, isStill = false) {
     const [first, stop] = onScreen(trace.x.length, (at) => x(trace.x[at]), xaxis._length, 1);
     const isLine = trace.mode === "lines";
     const isOfNewest = trace.x.at(-1) === candles.x.at(-1);
-    const split = isOfNewest ? splitOf(trace.x.length, stop, xaxis, candles) : stop;
+    const split = isOfNewest ? splitOf(trace.x, stop, xaxis, candles) : stop;
     const { color, width } = isLine ? trace.line : trace.marker.line;
     const paint = (at, names, outline, opacity) => {
       const path = pathAt(group, at, names);
       stroke(path, color, width, "none", opacity);
       draw(path, outline);
     };
-    const isHeld = isStill && split < stop && group.dataset.split === String(split);
+    // Where the newest candle has no part in it, nothing of it has changed.
+    const isHeld = isStill && (split < stop || !isOfNewest) && group.dataset.split === String(split);
     if (isLine) {
       const make = () => lineOf(trace, first, split, x, y);
       if (!isHeld) paint(0, "js-line", remembered(trace.y, [first, split], xaxis, yaxis, make), 1);
@@ -531,12 +582,16 @@ function draw(path, outline) {
 }
 
 function stroke(path, colour, width_px, fill, opacity) {
-  const wanted = [colour, width_px, fill, opacity].join(" ");
-  if (looks.get(path) === wanted) return;
-  looks.set(path, wanted);
-  Object.assign(path.style, { stroke: colour, strokeWidth: `${width_px}px`, fill, opacity });
+  style(path, { stroke: colour, strokeWidth: `${width_px}px`, fill, opacity });
 }
 
+/** Each write to a style makes the browser look at the element again, even one that changes nothing. */
+function style(element, wanted) {
+  const look = Object.values(wanted).join(" ");
+  if (looks.get(element) === look) return;
+  looks.set(element, look);
+  Object.assign(element.style, wanted);
+}
 const looks = new WeakMap();
 
 const round = (number) => Math.round(number * 100) / 100;

@@ -44,7 +44,7 @@ export class Loader {
   #failures = 0;
   #timer = null;
 
-  /** `told` hears {tickers, resolution, index} when chunks came, {error} when the server cannot be had. */
+  /** `told` hears {tickers, resolution, index, revision} when chunks came, {error} when the server cannot be had. */
   constructor(cache, told, fetcher = (address, options) => fetch(address, options)) {
     this.#cache = cache;
     this.#told = told;
@@ -118,14 +118,14 @@ export class Loader {
     if (answer.ok && etag && held.every((chunk) => chunk?.etag === etag)) {
       await answer.text(); // a browser calls what is not read a failure
       for (const ticker of tickers) this.#cache.confirm(ticker, resolution, index, revision);
-      this.#done(request, false);
+      this.#done(request, { isNew: false, revision });
       return;
     }
     const text = await answer.text();
     if (signal.aborted || choice !== this.#cache.choice) return;
     this.#budget_bytes = this.#allowed() - (request.isUrgent ? 0 : text.length / 4); // it came packed
     if (!answer.ok) {
-      this.#done(request, false, JSON.parse(text));
+      this.#done(request, { isNew: false, refusal: JSON.parse(text) });
       return;
     }
     const { series, complete_from } = JSON.parse(text);
@@ -133,14 +133,14 @@ export class Loader {
     for (const columns of series) {
       this.#cache.take(columns.ticker, resolution, index, columns, revision, etag);
     }
-    this.#done(request, true);
+    this.#done(request, { isNew: true, revision });
   }
 
-  #done(request, isNew, refusal = null) {
+  #done(request, news) {
     const { tickers, resolution, index } = request;
     const keys = new Set(tickers.map((ticker) => keyOf({ ticker, resolution, index })));
     this.#wanted = this.#wanted.filter((each) => !keys.has(keyOf(each)));
-    this.#told({ tickers, resolution, index, isNew, refusal });
+    this.#told({ tickers, resolution, index, ...news });
   }
 
   #fail(error) {

@@ -12,12 +12,18 @@ const VERSIONED = /\.v[\w.-]*m\d+\.|[?&]m=/;
 // A server that takes so long to begin an answer is as good as gone, where an older answer is at hand.
 const PATIENCE_MS = 2_500;
 
-self.addEventListener("install", () => self.skipWaiting());
+self.addEventListener("install", (event) => {
+  // What its address names the version of, the browser takes from the cache without asking here.
+  const urlPattern = new URLPattern({ pathname: at("/assets/*"), search: "*m=*" });
+  event.addRoutes?.({ condition: { urlPattern }, source: { cacheName: SHELL } })?.catch(() => {});
+  void self.skipWaiting();
+});
 
 self.addEventListener("activate", (event) => {
   event.waitUntil(
     (async () => {
       for (const name of await caches.keys()) if (isOld(name)) await caches.delete(name);
+      await self.registration.navigationPreload?.enable(); // the server is asked while this starts
       await self.clients.claim();
     })(),
   );
@@ -29,7 +35,7 @@ self.addEventListener("fetch", (event) => {
   if (origin !== self.location.origin) return;
   if (request.method === "POST" && pathname === CALLBACK) event.respondWith(callback(request));
   if (request.method !== "GET") return;
-  if (request.mode === "navigate" && pathname === BASE) event.respondWith(answer(request, BASE));
+  if (request.mode === "navigate" && pathname === BASE) event.respondWith(answer(request, BASE, event.preloadResponse));
   else if (PREFIXES.some((each) => pathname.startsWith(each))) event.respondWith(answer(request, request.url));
 });
 
@@ -55,11 +61,13 @@ async function keep(addresses) {
   }
 }
 
-async function answer(request, address) {
+/** `ahead` may bring the server's answer, which the browser has asked for by itself. */
+async function answer(request, address, ahead = null) {
   const shell = await caches.open(SHELL);
   const held = await shell.match(address);
   if (held && VERSIONED.test(address)) return held;
-  const asked = fetch(request).then(async (fresh) => {
+  const asking = ahead ? ahead.then((fresh) => fresh ?? fetch(request)) : fetch(request);
+  const asked = asking.then(async (fresh) => {
     const isNew = fresh.ok && (!held || held.headers.get("etag") !== fresh.headers.get("etag") || !fresh.headers.get("etag"));
     if (isNew) await shell.put(address, fresh.clone());
     return fresh;

@@ -170,7 +170,8 @@ def build(settings: config.Settings) -> FastAPI:
     server.add_middleware(BoundedBodies, but=(PUSH_PATH, LOGIN_PATH))
     server.add_middleware(Gate, settings=settings, keys=keys, users=users, sessions=sessions, now_us=now_us)
     server.add_middleware(RequestMetrics, metrics=metrics)
-    hashes = [*app.csp_hashes(), *script_hashes(docs.page_html(server.title, settings.at))]
+    pages = (app.index_string, docs.page_html(server.title, settings.at))
+    hashes = [*app.csp_hashes(), *(each for page in pages for each in script_hashes(page))]
     server.add_middleware(SafeHeaders, script_hashes=hashes)
     if settings.base_path:
         server.add_middleware(BasePath, base_path=settings.base_path)

@@ -63,6 +63,6 @@ def policy(script_hashes: Sequence[str]) -> str:
 
 
 def script_hashes(page: str) -> list[str]:
-    """Of the scripts that stand in a page, what the policy has to name to let them run."""
-    scripts = re.findall(r"<script(?![^>]*\bsrc=)[^>]*>(.*?)</script>", page, re.DOTALL)
+    """Of the scripts and import maps that stand in a page, what the policy has to name to let them run."""
+    scripts = re.findall(r"<script(?![^>]*\b(?:src=|application/json))[^>]*>(.*?)</script>", page, re.DOTALL)
     return [f"'sha256-{base64.b64encode(hashlib.sha256(each.encode()).digest()).decode()}'" for each in scripts]

@@ -48,7 +48,7 @@ def build_app(
         requests_pathname_prefix=at("/"),
         routes_pathname_prefix="/",
         assets_ignore=layout.MODULE_FILES,
-        index_string=layout.index(ASSETS, store, at),
+        index_string=layout.index(ASSETS, store, at, simulated=simulated),
         on_error=fail,
         meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
         # Charts come and go with the view, so callbacks name components that the first layout does not have.
@@ -56,7 +56,7 @@ def build_app(
     )
     # Dash 4.4 opens a WebSocket on every page even where no callback uses it (plotly/dash#3939).
     app.backend.websocket_capability = False
-    app.renderer = layout.renderer(at)
+    app.renderer = layout.RENDERER
     app.layout = layout.page(simulated=simulated, log_out=at("/logout") if can_log_out else None)
     charts = Charts(reader, cache, now_us)
     register(app, charts, pool)

@@ -5,6 +5,7 @@ The resolutions, presets and limits reach the browser as the store `table`, made
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -49,20 +50,23 @@ PLACES = {name: f"\u0000{name}\u0000" for name in ("resolution", "start", "end",
 # Of the chunks that browsers keep: another number, and none that was kept before is read again.
 CHUNK_FORM = 1
 
-# What the first chart needs; assets/desk.mjs fetches the rest once there is one.
+# What the sketches of the first charts need, before anything else is fetched.
+FIRST_MODULES = (
+    "start", "address", "arrangement", "axis", "cache", "candles", "chart", "choice", "chunks", "clock", "element",
+    "evidence", "ground", "painter", "preload", "readout", "session", "shelf", "sketch", "sketches", "stage", "stream",
+    "theme", "ticks", "view", "watchlist", "zone", "zones",
+)  # fmt: skip
+# What the first chart needs beside; assets/desk.mjs fetches the rest once there is one.
 MODULES = (
-    "main", "action", "address", "arrangement", "average", "axis", "board", "cache", "candles", "chart", "choice",
-    "chunks", "clock", "crosshair", "desk", "effect", "element", "evidence", "link", "live", "offline", "painter",
-    "place", "preload", "recount", "session", "shade", "shelf", "stage", "stream", "theme", "ticks", "view",
-    "watchlist", "zone", "zones",
+    "main", "action", "average", "board", "crosshair", "desk", "effect", "link", "live", "offline", "place", "recount",
+    "shade",
 )  # fmt: skip
 
 # What the page will want before its first candle, and would else ask for one after the other.
 DASH_SCRIPTS = ("dash/dcc/async-graph.js", "dash/dcc/async-dropdown.js")
 PLOTLY_SCRIPT = "plotly/package_data/plotly.min.js"
 
-# The renderer starts when the functions that clientside callbacks name are there. Dash would put each module on the
-# page by itself, and not wait for them; so it is told to leave them alone, and `renderer` imports their root.
+# Dash would put each module on the page by itself.
 MODULE_FILES = r"(\.mjs|first\.js)$"
 
 GRAPH_CONFIG: Any = {
@@ -75,22 +79,29 @@ GRAPH_CONFIG: Any = {
 }
 
 
-def renderer(at: Callable[[str], str]) -> str:
-    """The script that starts Dash's renderer, once the modules are there."""
-    return f'import("{at("/assets/main.mjs")}").then(function () {{ new DashRenderer(); }});'
+# Starts Dash, where assets/start.mjs puts it: once the functions are there that clientside callbacks name.
+RENDERER = "new DashRenderer();"
 
 
-def index(assets: Path, store: str, at: Callable[[str], str]) -> str:
+def index(assets: Path, store: str, at: Callable[[str], str], *, simulated: bool = False) -> str:
     """The HTML around the page, with the names Dash fills in; `store` tells one store from another, and `at` gives the
     address of a path of the server.
 
-    The table and the blank figures stand in it, so that the browser can draw before Dash has started. A build of Plotly
+    The table and the blank figures stand in it, so that the browser can draw before Dash has started. What it needs for
+    that comes first; the scripts of Dash stand in a template, which assets/start.mjs brings to life. A build of Plotly
     among the assets (`plotly*.min.js`) is used instead of the full one that Dash brings.
     """
     scripts = DASH_SCRIPTS if any(assets.glob("plotly*.min.js")) else (*DASH_SCRIPTS, PLOTLY_SCRIPT)
-    early = [f'<link rel="modulepreload" href="{at(f"/assets/{name}.mjs")}">' for name in MODULES]
-    early += [f'<link rel="preload" as="script" href="{at(f"/_dash-component-suites/{path}")}">' for path in scripts]
-    facts = {"table": table(), "blanks": blanks(), "about": {"store": store, "form": CHUNK_FORM}}
+    files = versions(assets, at)
+
+    def fetched_early(modules: tuple[str, ...]) -> str:
+        return "".join(f'<link rel="modulepreload" href="{files[at(f"/assets/{name}.mjs")]}">' for name in modules)
+
+    dash = "".join(
+        f'<link rel="preload" as="script" href="{at(f"/_dash-component-suites/{path}")}">' for path in scripts
+    )
+    about = {"store": store, "form": CHUNK_FORM, "simulated": simulated}
+    facts = {"table": table(), "blanks": blanks(), "about": about}
     # No text may end the element it stands in.
     told = json.dumps(facts, cls=PlotlyJSONEncoder, separators=(",", ":")).replace("<", "\\u003c")
     return f"""<!DOCTYPE html>
@@ -100,16 +111,29 @@ def index(assets: Path, store: str, at: Callable[[str], str]) -> str:
 <title>{{%title%}}</title>
 {{%favicon%}}
 <style>{css_variables()}</style>
-<script src="{at("/assets/first.js")}"></script>
+<script src="{files[at("/assets/first.js")]}"></script>
+<script type="importmap">{json.dumps({"imports": files}, separators=(",", ":"))}</script>
+{fetched_early(FIRST_MODULES)}
 {{%css%}}
-{"".join(early)}
 </head>
 <body>
 {{%app_entry%}}
 <script type="application/json" id="facts">{told}</script>
-<footer>{{%config%}}{{%scripts%}}{{%renderer%}}</footer>
+<script type="module" src="{files[at("/assets/start.mjs")]}"></script>
+{{%config%}}
+<template id="later">{fetched_early(MODULES)}{dash}{{%scripts%}}{{%renderer%}}</template>
 </body>
 </html>"""
+
+
+def versions(assets: Path, at: Callable[[str], str]) -> dict[str, str]:
+    """The scripts of ours, by address, with the address that names what is in them: browsers need not ask for it again.
+
+    Browsers are told as an import map, which makes one of the other wherever a module is named.
+    """
+    files = sorted([*assets.glob("*.mjs"), assets / "first.js"])
+    tags = {at(f"/assets/{file.name}"): hashlib.sha256(file.read_bytes()).hexdigest()[:12] for file in files}
+    return {address: f"{address}?m={tag}" for address, tag in tags.items()}
 
 
 def page(*, simulated: bool, log_out: str | None) -> html.Div:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from tests.conftest import Tickertone
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Request, Route
 
     from tests.conftest import Server, ServerFactory
 
@@ -23,6 +24,7 @@ pytestmark = pytest.mark.browser
 DAY = datetime(2014, 6, 3, tzinfo=UTC)
 PATIENCE_MS = 30_000
 TICKERS = [f"T{number:02d}" for number in range(10)]
+MORE_TICKERS = [f"V{number:02d}" for number in range(40)]  # of one score an hour
 NAMES = ("1m", "5m", "10m", "1h", "3h", "6h", "12h", "24h")
 
 # The candles in view of each chart, by ticker.
@@ -62,7 +64,7 @@ COMPARED = """async (pictures) => {
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three days of ten tickers: one score a minute of T00, fewer of the others; some candles have no body."""
+    """Three days of fifty tickers: two scores a minute of T00, fewer of the others; some candles have no body."""
     directory = tmp_path_factory.mktemp("instant")
     lines = [
         json.dumps(
@@ -74,8 +76,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 "score": round((-1) ** n * (n * 0.037 % 1), 6),
             }
         )
-        for number, ticker in enumerate(TICKERS)
-        for step in (30 * (1 + 5 * number),)
+        for number, ticker in enumerate([*TICKERS, *MORE_TICKERS])
+        for step in (30 * (1 + 5 * number) if ticker in TICKERS else 3_600,)
         for n in range(3 * 86_400 // step)
     ]
     source = directory / "scores.jsonl"
@@ -113,14 +115,17 @@ def until(page: Page, condition: str, arg: Any = None, timeout_ms: int = PATIENC
 
 
 def requests_of(page: Page) -> list[str]:
-    """The questions for charts that the page asks from now on."""
+    """The questions for charts that the page asks from now on; not whether there is anything new, asked on and on."""
     asked: list[str] = []
-    page.on(
-        "request",
-        lambda request: (
-            asked.append(request.url) if "/api/v2/timeseries" in request.url or "update-comp" in request.url else None
-        ),
-    )
+
+    def note(request: Request) -> None:
+        draws = (
+            "update-comp" in request.url and '"asked.data"' in (request.post_data or "").partition("changedPropIds")[2]
+        )
+        if draws or "/api/v2/timeseries" in request.url:
+            asked.append(request.url)
+
+    page.on("request", note)
     return asked
 
 
@@ -205,7 +210,7 @@ def test_a_saved_picture_has_the_same_candles(see: Callable[..., Page]) -> None:
 
 def test_where_the_self_check_fails_plotly_draws_and_the_page_goes_on(page: Page, site: Server) -> None:
     page.route(
-        "**/assets/painter.mjs",
+        "**/assets/painter.mjs*",
         lambda route: route.fulfill(
             content_type="text/javascript",
             body=route.fetch().text().replace("return wanted.length > 10", "return false && wanted.length > 10"),
@@ -220,12 +225,53 @@ def test_where_the_self_check_fails_plotly_draws_and_the_page_goes_on(page: Page
     page.unroute_all(behavior="ignoreErrors")
 
 
+# What is drawn of each ticker, as outlines: of sketches, or of charts.
+OUTLINES = """(which) => Object.fromEntries([...document.querySelectorAll(which)].map((card) => {
+    const paths = card.querySelectorAll(":is(.sheet, .graph) path:is(.box, .counts, .ticks, .js-line, .line-newest)");
+    const told = [...paths].map((path) => `${path.getAttribute("class")}: ${path.getAttribute("d")}`);
+    return [card.querySelector("h2").textContent, told.sort()]; }))"""
+SKETCHED = "() => document.querySelectorAll('.sketch[data-drawn]').length === 2"
+
+
+def test_the_first_charts_are_sketched_before_dash_is_there_as_they_will_be_drawn(page: Page, site: Server) -> None:
+    held: list[Route] = []
+    page.route("**/dash_renderer*", lambda route: held.append(route))
+    page.goto(f"{site.url}/?tickers=T00,T03&resolution=1h&range=fit")
+    until(page, SKETCHED)
+    sketched, heads = page.evaluate(OUTLINES, ".sketch"), page.locator(".sketch .readout").all_inner_texts()
+    times = page.locator(".sketch .axis span:visible").all_inner_texts()
+    assert page.evaluate("[document.querySelector('#grid'), document.querySelector('.js-plotly-plot')]") == [None, None]
+    assert page.locator("#sketches .feed").is_hidden(), "the server has just said it"
+    until(page, "() => window.Plotly")  # all else is there
+    for route in held:
+        route.continue_()
+    until(page, "() => !document.querySelector('#sketches')")
+    assert page.locator(".card .js-plotly-plot:has(g.painted)").count() == 2
+    page.wait_for_timeout(400)
+    drawn = page.evaluate(OUTLINES, ".card")
+    assert {ticker: len(each) for ticker, each in drawn.items()} == {"T00": 15, "T03": 15}
+    assert sketched == drawn
+    assert page.locator(".card .readout").all_inner_texts() == heads
+    assert page.locator(".card .axis span:visible").all_inner_texts() == times
+
+
 def test_a_reload_is_drawn_from_what_the_browser_kept(see: Callable[..., Page], console_errors: list[str]) -> None:
     page = see("tickers=T00,T01&resolution=1h&range=fit", 2)
     page.wait_for_timeout(5_500)  # it is written behind
-    before = page.evaluate(IN_VIEW)
+    before, drawn = page.evaluate(IN_VIEW), page.evaluate(OUTLINES, ".card")
+    held: list[Route] = []
+    page.route("**/dash_renderer*", lambda route: held.append(route))
     page.route("**/api/v2/timeseries*", lambda route: route.abort())
     page.reload()
+    until(page, SKETCHED)
+    assert page.evaluate(OUTLINES, ".sketch") == drawn
+    assert re.fullmatch(r"kept · \d+ s", page.locator("#sketches .feed").inner_text()), (
+        "nobody has said that it is so still"
+    )
+    assert page.evaluate("getComputedStyle(document.querySelector('.sheet')).opacity") == "0.72"
+    until(page, "() => window.Plotly")
+    for route in held:
+        route.continue_()
     until(page, '() => document.querySelectorAll(".js-plotly-plot g.painted").length >= 10')
     assert page.evaluate(IN_VIEW) == before
     page.goto("about:blank")
@@ -286,6 +332,24 @@ def test_history_is_there_before_the_user_is_and_nothing_moves_when_it_comes(see
     until(page, '() => location.search.includes("range=fit")')
     until(page, "(end) => ((axis) => axis.r2l(axis.range[1]) === end)(document.querySelector('.js-plotly-plot')"
           "._fullLayout.xaxis)", 1_402_012_800_000)  # fmt: skip
+
+
+def test_of_fifty_charts_those_in_sight_are_drawn_and_others_when_they_come_into_it(see: Callable[..., Page]) -> None:
+    tickers = [*TICKERS, *MORE_TICKERS]
+    page = see(f"tickers={','.join(tickers)}&resolution=1h&range=fit", 4)
+    assert page.locator(".card").count() == 50
+    shown = """(isSeen) => [...document.querySelectorAll(".card")].filter((card) => {
+        const box = card.getBoundingClientRect();
+        return (box.bottom > 0 && box.top < innerHeight) === isSeen; }).map((card) =>
+        card.querySelector(".js-plotly-plot")?.layout.meta.resolution ?? null)"""
+    until(page, f"() => ({shown})(true).every((each) => each === '1h')")
+    # A screenful comes with the page, on a screen larger than this one.
+    assert sum(each is not None for each in page.evaluate(shown, False)) <= 12
+    page.keyboard.press("5")
+    until(page, f"() => ({shown})(true).every((each) => each === '3h')")
+    assert "3h" not in page.evaluate(shown, False), "what nobody sees is not drawn"
+    page.evaluate("document.querySelector('.card:last-child').scrollIntoView()")
+    until(page, f"() => ({shown})(true).every((each) => each === '3h')")
 
 
 def test_candles_stand_at_their_time_in_utc_whatever_the_zone_of_the_browser(browser: Browser, site: Server) -> None:

@@ -77,7 +77,7 @@ def site(server: ServerFactory, store: Path) -> Server:
 
 def drawn(page: Page, charts: int) -> None:
     page.wait_for_function(
-        f"() => document.querySelectorAll('.axis span:first-child').length === {charts}", timeout=PATIENCE_MS
+        f"() => document.querySelectorAll('.card .axis span:first-child').length === {charts}", timeout=PATIENCE_MS
     )
 
 
@@ -222,7 +222,7 @@ def test_times_are_told_by_the_clocks_of_the_user_and_buckets_in_utc(browser: Br
     drawn(page, 1)
     opened(page, "Sun 30 Mar 2014 03:00 – 04:00 Berlin")
     assert page.locator(".reader .bucket").inner_text() == "Bucket 2014-03-30 01:00 – 02:00 UTC"
-    labels = page.locator(".axis span:not([hidden])").all_inner_texts()
+    labels = page.locator(".card .axis span:not([hidden])").all_inner_texts()
     assert "02:00" not in labels, "clocks never showed it"
     assert {"03:00", "04:00"} < set(labels)
     assert page.locator("#span-text").inner_text() == "2014-03-30 01:00 – 2014-03-30 14:00 Berlin"
@@ -231,7 +231,7 @@ def test_times_are_told_by_the_clocks_of_the_user_and_buckets_in_utc(browser: Br
     page.get_by_label("Zone").press("Enter")
     opened(page, "Sat 29 Mar 2014 21:00 – 22:00 New York")
     page.wait_for_function("() => document.querySelector('#span-text').textContent.endsWith('08:00 New York')")
-    assert page.locator(".axis span.strong:not([hidden])").all_inner_texts() == ["30 Mar"]
+    assert page.locator(".card .axis span.strong:not([hidden])").all_inner_texts() == ["30 Mar"]
     assert "tz=America/New_York" in page.evaluate("location.search")
     page.goto(f"{site.url}/?tickers=AAPL&resolution=1h&{RANGE}")
     drawn(page, 1)
@@ -397,11 +397,11 @@ def test_candles_of_few_texts_look_weaker_than_candles_of_many(see: Callable[...
     page = see("tickers=AAPL,DIS&resolution=1m&start=2014-03-30T00:00:00Z&end=2014-03-30T02:00:00Z", 2)
     drawn = """(selector) => [...document.querySelectorAll(selector)].filter(
         (path) => path.getAttribute("d") !== "M0,0").map((path) => path.style.opacity)"""
-    page.wait_for_function(f"() => ({drawn})('path.ticks').length", timeout=PATIENCE_MS)
-    assert set(page.evaluate(drawn, "path.ticks")) == {"0.4"}, "each of these candles is of one text"
+    page.wait_for_function(f"() => ({drawn})('.card path.ticks').length", timeout=PATIENCE_MS)
+    assert set(page.evaluate(drawn, ".card path.ticks")) == {"0.4"}, "each of these candles is of one text"
     page.keyboard.press("4")
     page.wait_for_function("() => document.querySelector('.js-plotly-plot').layout.meta.resolution === '1h'")
-    page.wait_for_function(f"() => ({drawn})('path.box, path.ticks').includes('1')", timeout=PATIENCE_MS)
+    page.wait_for_function(f"() => ({drawn})('.card :is(path.box, path.ticks)').includes('1')", timeout=PATIENCE_MS)
 
 
 def test_the_badge_tells_how_the_sources_are(see: Callable[..., Page], console_errors: list[str]) -> None:
@@ -457,7 +457,7 @@ def test_nobody_is_shut_out(page: Page, site: Server, theme: str) -> None:
     ready = {"empty": ".empty .act", "nothing": "text=Choose a ticker", "texts": ".texts li"}
     for state, query in STATES.items():
         page.goto(f"{site.url}/?{query}")
-        page.wait_for_selector(ready.get(state, ".axis span"), timeout=PATIENCE_MS)
+        page.wait_for_selector(ready.get(state, ".card .axis span"), timeout=PATIENCE_MS)
         page.wait_for_function("() => document.querySelector('#zone')")
         judge(state)
         if state == "charts":

@@ -74,8 +74,10 @@ def test_scripts_address_the_server_through_at_alone(script: Any) -> None:
 
 def test_the_page_and_its_styles_address_the_server_below_the_base_path() -> None:
     at = Settings(base_path="/below").at
-    html = layout.index(ASSETS, "a-store", at) + layout.renderer(at)
-    named = re.findall(r'(?:href|src)="([^"]*)"', html) + re.findall(r'import\("([^"]*)"', html)
+    html = layout.index(ASSETS, "a-store", at)
+    named = re.findall(r'(?:href|src)="([^"]*)"', html) + [
+        each for pair in layout.versions(ASSETS, at).items() for each in pair
+    ]
     assert len(named) > 20
     assert [each for each in named if not each.startswith("/below/")] == []
     assert ABSOLUTE.findall(html) == []

@@ -7,6 +7,7 @@ import inspect
 import json
 import logging
 import re
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 from dash import Dash, no_update
 from fastapi import FastAPI
 
+from dashapp.access.headers import script_hashes
 from dashapp.config import Settings
 from dashapp.errors import StoreMissing
 from dashapp.model.time import EpochUs, parse_iso
@@ -114,30 +116,59 @@ def test_every_function_that_a_callback_names_is_in_the_browser(app: Dash) -> No
         assert re.search(rf"^  {name}\(", main, re.MULTILINE), f"assets/main.mjs has no {name}"
 
 
-def test_every_module_that_the_first_chart_needs_is_fetched_early_and_no_other() -> None:
-    needed, new = set[str](), {"main"}
+def needed_by(name: str) -> set[str]:
+    """The modules that one needs to run, itself among them."""
+    needed, new = set[str](), {name}
     while new:
         needed |= new
-        texts = [(ASSETS / f"{name}.mjs").read_text("utf-8") for name in new]
+        texts = [(ASSETS / f"{each}.mjs").read_text("utf-8") for each in new]
         new = {
-            name for text in texts for name in re.findall(r'^(?:import|}).*"\./([\w-]+)\.mjs";$', text, re.MULTILINE)
+            each for text in texts for each in re.findall(r'^(?:import|}).*"\./([\w-]+)\.mjs";$', text, re.MULTILINE)
         }
         new -= needed
-    assert set(layout.MODULES) == needed
+    return needed
+
+
+def test_every_module_that_the_first_charts_need_is_fetched_early_and_no_other() -> None:
+    assert set(layout.FIRST_MODULES) == needed_by("start")
+    needed = needed_by("main")
+    assert set(layout.MODULES) == needed - set(layout.FIRST_MODULES)
     others = {path.stem for path in ASSETS.glob("*.mjs")} - needed
     desk = (ASSETS / "desk.mjs").read_text("utf-8")
     late = set(re.findall(r'"(\w+)"', re.search(r"const LATE = \[(.*?)\]", desk, re.DOTALL)[1]))  # type: ignore[index]
     assert late < others
 
 
-def test_scripts_on_the_page_need_no_inline_code_but_what_dash_hashes(app: Dash, server: FastAPI) -> None:
+def test_scripts_on_the_page_need_no_inline_code_but_what_is_hashed(app: Dash, server: FastAPI) -> None:
     html = ask(server).text
     inline = re.findall(r"<script(?![^>]*\bsrc=)(?![^>]*application/json)[^>]*>(.*?)</script>", html, re.DOTALL)
-    assert inline == [layout.renderer(Settings(base_path="/under").at)]
-    assert app.csp_hashes()
+    (import_map,) = (each for each in inline if each != layout.RENDERER)
+    assert json.loads(import_map) == {"imports": layout.versions(ASSETS, Settings(base_path="/under").at)}
+    hashes = [*app.csp_hashes(), *script_hashes(app.index_string)]
+    assert {each for script in inline for each in script_hashes(f"<script>{script}</script>")} <= set(hashes)
+
+
+def test_dash_is_brought_to_life_only_when_the_first_charts_are_drawn(app: Dash, server: FastAPI) -> None:
+    html = ask(server).text
+    (later,) = re.findall(r'<template id="later">(.*?)</template>', html, re.DOTALL)
+    scripts = re.findall(r'<script[^>]*\bsrc="([^"]*)"', html.replace(later, ""))
+    assert [each.split("?")[0] for each in scripts] == ["/under/assets/first.js", "/under/assets/start.mjs"]
+    assert "dash_renderer" in later
+    assert layout.RENDERER in later
+
+
+def test_scripts_of_ours_are_named_with_what_is_in_them(tmp_path: Path) -> None:
+    for name in ("first.js", "main.mjs"):
+        (tmp_path / name).write_text("1")
+    before = layout.versions(tmp_path, Settings().at)
+    (tmp_path / "main.mjs").write_text("2")
+    after = layout.versions(tmp_path, Settings().at)
+    assert re.fullmatch(r"/assets/main\.mjs\?m=[0-9a-f]{12}", after["/assets/main.mjs"])
+    assert [name for name in after if after[name] != before[name]] == ["/assets/main.mjs"]
 
 
 def test_the_full_plotly_is_fetched_early_unless_a_smaller_one_is_there(tmp_path: Path) -> None:
+    shutil.copytree(ASSETS, tmp_path, ignore=shutil.ignore_patterns("plotly*"), dirs_exist_ok=True)
     assert layout.PLOTLY_SCRIPT in layout.index(tmp_path, "a-store", Settings().at)
     (tmp_path / "plotly-finance.min.js").touch()
     assert layout.PLOTLY_SCRIPT not in layout.index(tmp_path, "a-store", Settings().at)
@@ -158,7 +189,7 @@ def test_the_table_of_resolutions_reaches_the_browser_from_python() -> None:
 def test_the_browser_can_draw_before_dash_has_started(app: Dash, server: FastAPI) -> None:
     (told,) = re.findall(r'<script type="application/json" id="facts">(.*?)</script>', ask(server).text, re.DOTALL)
     facts = json.loads(told)
-    assert facts["about"] == {"store": "a-store", "form": layout.CHUNK_FORM}
+    assert facts["about"] == {"store": "a-store", "form": layout.CHUNK_FORM, "simulated": True}
     assert facts["table"]["max_candles"] > facts["table"]["fit_candles"]
     assert facts["table"]["canvas"][1]["props"]["config"] == layout.GRAPH_CONFIG
     assert set(facts["blanks"]["traces"]) == {each["name"] for each in facts["table"]["resolutions"]}

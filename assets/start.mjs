@@ -1,0 +1,129 @@
+// The start of the page: its first charts are drawn as sketches before anything else, from what this browser kept or from
+// what the server has; then Dash and Plotly are brought, which draw the charts that stay (assets/main.mjs).
+
+import { at } from "./address.mjs";
+import * as candles from "./candles.mjs";
+import * as chunks from "./chunks.mjs";
+import * as clock from "./clock.mjs";
+import { about, blanks, cache, chosen, kept, listen, loader, table } from "./ground.mjs";
+import * as session from "./session.mjs";
+import * as sketches from "./sketches.mjs";
+import { byScorer } from "./stream.mjs";
+import * as theme from "./theme.mjs";
+import * as view from "./view.mjs";
+import * as zones from "./zones.mjs";
+
+// A first visit asks for so many tickers at once; where there are more, the pulse tells of them.
+const MOST_MET = 500;
+// As many as a large screen holds.
+const MOST_SKETCHES = 12;
+// Where nothing can be sketched in this time, Dash need not wait for it.
+const PATIENCE_MS = 1_000;
+
+session.watch();
+
+/** {known, scorer, revision} as the server tells a first visit; null where it cannot be had, or has too much to tell. */
+export const met = kept ? Promise.resolve(null) : meet();
+
+async function meet() {
+  const answer = await fetch(at(`/api/v2/tickers?limit=${MOST_MET}${byScorer(chosen)}`)).catch(() => null);
+  if (!answer?.ok) return null; // the pulse says it, or why not
+  const { tickers, scorer, has_more, revision } = await answer.json();
+  if (has_more) return null;
+  const moments = ({ first, last }) => [first, last].map((each) => Date.parse(each));
+  return { known: tickers.map((each) => [each.ticker, each.count, ...moments(each)]), scorer, revision };
+}
+
+/** Draws the sketches of the page's view; says whether there are any. They are drawn again when newer data come. */
+async function sketchAll() {
+  const { known, scorer } = kept ?? (await met) ?? {};
+  if (!known) return false;
+  const shown = view.parse(window.location.search, table, known);
+  cache.scorer = scorer;
+  cache.variant = shown.variant;
+  const window_ = view.windowOf(shown, table, known, clock.now_ms());
+  // What is not as usual, the bar says; as long as there is none, it is not shown.
+  if (!window_ || window_.asked_ms < window_.start_ms || shown.variant || chosen) return false;
+  const { resolution } = shown;
+  const width_ms = cache.widthOf(resolution);
+  const names = new Set(known.map(([ticker]) => ticker));
+  const tickers = shown.tickers.filter((each) => names.has(each)).slice(0, MOST_SKETCHES);
+  const indexes = chunks.within(window_.first_ms, window_.stop_ms, width_ms);
+  const places = tickers.flatMap((ticker) => indexes.map((index) => [ticker, resolution, index]));
+  const zone = zones.of(shown);
+  const sketch = () => {
+    const figures = new Map();
+    let isOld = false;
+    for (const ticker of tickers) {
+      const parts = indexes.map((index) => cache.get(ticker, resolution, index));
+      if (!parts.every(Boolean)) continue;
+      const columns = chunks.joined(parts, window_.first_ms, window_.stop_ms);
+      if (!columns.x.length) continue; // the server says where there are some
+      isOld ||= parts.some((each) => each.isOld);
+      const of = { ticker, resolution, width_ms, scorer };
+      figures.set(ticker, candles.figureOf(blanks, of, columns, window_, clock.now_ms(), { theme: theme.current() }));
+    }
+    const { stop_ms } = window_;
+    const heard_ms = isOld ? kept.heard_ms : null;
+    if (figures.size) sketches.show(shown, figures, { zone, stop_ms, isSimulated: about.simulated, heard_ms });
+    return figures.size > 0;
+  };
+  if (kept) await cache.fetch(places);
+  const isDrawn = sketch();
+  return new Promise((resolve) => {
+    if (isDrawn) resolve(true);
+    const hear = (news) => {
+      const isReady = news.error || indexes.every((index) => tickers.every((ticker) => cache.get(ticker, resolution, index)));
+      if (!isReady) return;
+      if (!news.error && (sketches.isThere() || !isDrawn)) sketch();
+      resolve(sketches.isThere());
+    };
+    listen(hear, { isLast: false });
+    loader.want(places.map(([ticker, , index]) => ({ ticker, resolution, index, isUrgent: true })));
+  });
+}
+
+/** The next frame is on the screen, or none is painted, as in a tab that nobody sees. */
+function painted() {
+  return new Promise((resolve) => {
+    requestAnimationFrame(() => setTimeout(resolve, 0));
+    setTimeout(resolve, 200);
+  });
+}
+
+/** Fetches what comes next, without running it yet. */
+function fetchAhead(later) {
+  for (const link of later.querySelectorAll("link")) document.head.append(link.cloneNode());
+  for (const { src } of later.querySelectorAll("script[src]")) {
+    const link = Object.assign(document.createElement("link"), { rel: "preload", as: "script", fetchPriority: "low", href: src });
+    document.head.append(link);
+  }
+}
+
+/** Runs the scripts of Dash in their order, once the functions are there that its callbacks name. */
+async function bringDash(later) {
+  const loaded = [...later.querySelectorAll("script[src]")].map(({ src }) => {
+    const script = Object.assign(document.createElement("script"), { src, async: false });
+    document.body.append(script);
+    return new Promise((resolve) => {
+      script.onload = script.onerror = resolve;
+    });
+  });
+  await Promise.all([import("./main.mjs"), ...loaded]);
+  const { id, text } = later.querySelector("script:not([src])");
+  document.body.append(Object.assign(document.createElement("script"), { id, text }));
+}
+
+async function begin() {
+  const { content } = document.getElementById("later");
+  const sketched = sketchAll();
+  setTimeout(() => fetchAhead(content), 0); // after what the first charts wait for
+  const patience = new Promise((resolve) => {
+    setTimeout(resolve, PATIENCE_MS);
+  });
+  const isSketched = await Promise.race([sketched, patience]);
+  if (isSketched) await painted();
+  await bringDash(content);
+}
+
+void begin();

@@ -4,10 +4,12 @@ looking; what a repair leaves behind is right."""
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import random
 import shutil
+import threading
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -28,6 +30,7 @@ from dashapp.rollup.retention import Rules, retain
 from dashapp.store import keys as keys_module
 from dashapp.store.apikeys import ApiKeys
 from dashapp.store.backup import back_up
+from dashapp.store.compact import compact
 from dashapp.store.findings import Finding, Findings, Severity
 from dashapp.store.lease import JobRecord, leased
 from dashapp.store.migrations import FORMAT, FORMAT_NAME
@@ -554,3 +557,34 @@ def test_exit_codes_and_the_two_forms_of_output(folder: Path, capsys: pytest.Cap
     body = json.loads(told)
     assert (code, body["healthy"], body["differ"], body["findings"]) == (0, True, 0, [])
     assert "buckets anew" in body["repaired"][0]
+
+
+def test_looking_beside_those_who_write_compact_and_clean_up_finds_nothing(folder: Path) -> None:
+    stop = threading.Event()
+    failed: list[BaseException] = []
+
+    def write() -> None:
+        try:
+            store = open_store(folder)
+            for number in itertools.count(1_000):
+                if stop.is_set():
+                    break
+                append(store, [score(f"n{number}", number % 3 * DAY_US, 1)])
+                rollup(store)
+                if number % 10 == 0:
+                    compact(store)
+                    for table in (store.scores.table, store.buckets.table):
+                        table.clean_log(kept_s=0, now_s=now_us() / US_PER_SECOND)
+            store.close()
+        except BaseException as error:  # noqa: BLE001 - told below, in the thread of the test
+            failed.append(error)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(4):
+            assert [finding.kind for finding in bad(look(folder))] == []
+    finally:
+        stop.set()
+        writer.join()
+    assert failed == []

@@ -42,7 +42,7 @@ def served(server: ServerFactory, tmp_path_factory: pytest.TempPathFactory) -> S
                 ticker=f"T{number % 8}",
                 scorer=SCORER,
             )
-            for number in range(40_000)
+            for number in range(16_000)
         ],
     )
     rollup(store)

@@ -36,7 +36,7 @@ from dashapp.commands.signals import stopped_by_signal
 from dashapp.commands.upkeep import add_upkeep_commands, duration, job_lines
 from dashapp.commands.users import add_users_command
 from dashapp.config import Settings
-from dashapp.errors import BadTime, TickertoneError, UsageError
+from dashapp.errors import BadTime, StoreDamaged, TickertoneError, UsageError
 from dashapp.ingest.columns import RowOptions, parse_mapping, parse_source
 from dashapp.ingest.health import SourceHealth
 from dashapp.ingest.rejects import Rejection
@@ -79,7 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = asked.command(asked, settings)
         return code
     except TickertoneError as error:
-        _complain(str(error))
+        more = " `tickertone doctor` says what it means and what to do." if isinstance(error, StoreDamaged) else ""
+        _complain(f"{error}{more}")
         return error.exit_code
     except BrokenPipeError:  # whoever read our output has heard enough
         mute_stdout()

@@ -368,6 +368,7 @@ def test_a_damaged_store_is_1_in_one_line_and_names_the_place(shared: Tickertone
         finished = shared(*command, data_dir=folder, code=1)
         assert (finished.stdout, "Traceback" in finished.stderr) == ("", False)
         assert str(folder / "scores") in finished.stderr
+        assert "tickertone doctor" in finished.stderr
         assert len(finished.stderr.splitlines()) == 1
 
 

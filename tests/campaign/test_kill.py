@@ -124,7 +124,7 @@ def test_an_ingest_killed_and_run_again_has_stored_everything_once(
         assert_sound(tickertone.data_dir, stored)
         if number % 3 == 0:
             tickertone("rollup")
-            tickertone("compact")
+            tickertone("maintain", "compaction")
     store = open_store(tickertone.data_dir)
     assert {row["item_id"] for row in stored_scores(store)} == stored
     assert shown_buckets(store) == expected_buckets(store)
@@ -149,7 +149,7 @@ def test_rollups_killed_beside_an_ingest_leave_right_candles(tickertone: Tickert
         kill(process)
         assert_sound(tickertone.data_dir, acknowledged)
         if number % 3 == 2:
-            tickertone("compact")
+            tickertone("maintain", "compaction")
     assert json.loads(tickertone("rollup", "--json").stdout)["revision"] == store.scores.table.refresh()
     store.buckets.table.refresh()
     assert store.buckets.seen == store.scores.table.version
@@ -180,7 +180,7 @@ def test_writers_and_a_rollup_killed_together_lose_nothing_they_acknowledged(
             acknowledged |= {row.item_id for turn in numbers for row in batch(name, turn, 8)}
         assert_sound(folder, acknowledged)
         if number % 3 == 2:
-            tickertone("compact")
+            tickertone("maintain", "compaction")
     assert len(acknowledged) > 8 * kills  # otherwise they were killed before they did anything
     rollup(open_store(folder))
     store = open_store(folder)

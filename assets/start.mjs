@@ -19,6 +19,8 @@ const MOST_MET = 500;
 const MOST_SKETCHES = 12;
 // Where nothing can be sketched in this time, Dash need not wait for it.
 const PATIENCE_MS = 1_000;
+// So long at most what Dash needs is not even fetched.
+const HOLD_MS = 300;
 
 session.watch();
 
@@ -83,6 +85,8 @@ async function sketchAll() {
   });
 }
 
+const wait = (ms) => new Promise((resolve) => void setTimeout(resolve, ms));
+
 /** The next frame is on the screen, or none is painted, as in a tab that nobody sees. */
 function painted() {
   return new Promise((resolve) => {
@@ -117,11 +121,9 @@ async function bringDash(later) {
 async function begin() {
   const { content } = document.getElementById("later");
   const sketched = sketchAll();
-  setTimeout(() => fetchAhead(content), 0); // after what the first charts wait for
-  const patience = new Promise((resolve) => {
-    setTimeout(resolve, PATIENCE_MS);
-  });
-  const isSketched = await Promise.race([sketched, patience]);
+  // After what the first charts wait for, which it would only hold up.
+  void Promise.race([sketched, wait(HOLD_MS)]).then(() => fetchAhead(content));
+  const isSketched = await Promise.race([sketched, wait(PATIENCE_MS)]);
   if (isSketched) await painted();
   await bringDash(content);
 }

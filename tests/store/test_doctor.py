@@ -179,13 +179,13 @@ def test_a_sound_store_is_healthy_and_is_not_touched_by_looking(folder: Path) ->
 
 
 def data_files(table: str) -> Callable[[Path], Path]:
-    """Finds a data file of the newest version of a table."""
+    """Finds the oldest data file of the newest version of a table: of scores one that the buckets have counted."""
 
     def find(folder: Path) -> Path:
         store = Store(Settings(data_dir=folder))
         files = (store.scores if table == "scores" else store.buckets).table.files()
         store.close()
-        return Path(min(files, key=lambda file: file.relative).path)
+        return min((Path(file.path) for file in files), key=lambda path: path.stat().st_mtime_ns)
 
     return find
 

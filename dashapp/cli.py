@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import logging
 import random
 import sys
 import time
@@ -23,7 +22,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from dashapp import __version__, config, embedded
+from dashapp import __version__, config, embedded, logs
 from dashapp.clock import now_us
 from dashapp.commands.backup import add_backup_commands
 from dashapp.commands.capacity import add_capacity_command
@@ -73,9 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     try:
         settings = config.load({name: getattr(asked, name, None) for name in _OPTION_SETTINGS})
-        logging.basicConfig(
-            level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
-        )
+        logs.set_up(settings.log_level, settings.log_format)
         code: int = asked.command(asked, settings)
         return code
     except TickertoneError as error:

@@ -82,6 +82,9 @@ class Settings:
     log_level: str = _setting(
         "info", "level", "Least level of what is logged.", choices=("debug", "info", "warning", "error")
     )
+    log_format: str = _setting(
+        "text", "form", "Log lines for people, or one JSON object each for programs.", choices=("text", "json")
+    )
     scorer: str = _setting(
         "", "name@version", "Scorer the charts show. Empty: the only one in the store, or the default of several."
     )

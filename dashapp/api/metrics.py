@@ -6,6 +6,7 @@ sources) is asked of them when Prometheus asks.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
@@ -24,8 +25,10 @@ from prometheus_client import (
 )
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
 from prometheus_client.registry import Collector
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dashapp import logs
 from dashapp.api.desk import Desk, get
 from dashapp.api.jobs import ReadJobs
 from dashapp.api.pool import BoundedPool
@@ -34,6 +37,8 @@ from dashapp.errors import StoreError
 from dashapp.model.time import US_PER_SECOND
 from dashapp.query.cache import ResponseCache
 from dashapp.query.series import SeriesReader
+
+log = logging.getLogger(__name__)
 
 # Around the promises: 3 ms for what is kept, 8 ms for a series, 20 ms for ten.
 _REQUEST_BUCKETS_S = (0.001, 0.002, 0.003, 0.005, 0.008, 0.012, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
@@ -117,7 +122,7 @@ class Metrics:
 
 
 class RequestMetrics:
-    """ASGI middleware that measures requests."""
+    """ASGI middleware that measures requests and gives each an id, for `X-Request-ID` and what is logged meanwhile."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
@@ -128,6 +133,11 @@ class RequestMetrics:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        given_id = Headers(scope=scope).get("x-request-id")
+        with logs.request(given_id) as request:
+            await self._measured(scope, receive, send, request.id)
+
+    async def _measured(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         began_s = time.perf_counter()
         status = 503  # what is told when a handler fails in a way nobody foresaw
         is_told = False
@@ -138,10 +148,14 @@ class RequestMetrics:
             path = getattr(scope.get("route"), "path", "")
             route = path if path.startswith(("/api/v2/", "/healthz", "/readyz", "/metrics")) else _OTHER
             labels = (scope["method"] if route != _OTHER else _OTHER, route, str(status))
-            self._metrics.request_seconds.labels(*labels).observe(time.perf_counter() - began_s)
+            seconds = time.perf_counter() - began_s
+            self._metrics.request_seconds.labels(*labels).observe(seconds)
+            log.debug("%s %s: %s after %.1f ms", scope["method"], scope["path"], status, seconds * 1e3)
 
         async def watch(message: Message) -> None:
             nonlocal status
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["X-Request-ID"] = request_id
             await send(message)
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -150,6 +164,9 @@ class RequestMetrics:
 
         try:
             await self._app(scope, receive, watch)
+        except Exception as error:
+            log.error("%s %s failed: %s", scope["method"], scope["path"], type(error).__name__)
+            raise
         finally:
             if not is_told:
                 tell()

@@ -6,6 +6,7 @@ priority that holds it keeps the others waiting all the longer. So work gives wa
 
 from __future__ import annotations
 
+import contextvars
 import threading
 import time
 from collections.abc import Callable
@@ -84,7 +85,8 @@ class BoundedPool(ThreadPoolExecutor):
                     self._counting.notify()
 
         try:
-            future = super().submit(do)
+            # With the context of who asked: what is logged in the thread belongs to the same request.
+            future = super().submit(contextvars.copy_context().run, do)
         except BaseException:
             self._done(None)
             raise

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dashapp import logs
 from dashapp.config import Settings
 from dashapp.errors import BadRange, UnknownScorer, UnknownTicker
 from dashapp.model.resolution import RESOLUTIONS, Resolution, ceil_us, floor_us
@@ -120,7 +121,9 @@ class SeriesReader:
 
     def view(self) -> View:
         """The newest state of the store, for several questions about the same one; 20 µs when nothing is new."""
-        return self._reader.view()
+        view = self._reader.view()
+        logs.note_revision(view.revision)
+        return view
 
     @property
     def reader(self) -> Reader:

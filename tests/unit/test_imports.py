@@ -22,18 +22,19 @@ MAY_IMPORT = {
     "model": {"errors", "model"},
     "store": {"errors", "config", "model", "store"},
     "rollup": {"errors", "config", "model", "store", "rollup"},
-    "query": {"errors", "config", "model", "store", "rollup", "query"},
-    "api": {"errors", "config", "model", "store", "rollup", "query", "api"},
+    "query": {"errors", "config", "logs", "model", "store", "rollup", "query"},
+    "api": {"errors", "config", "logs", "model", "store", "rollup", "query", "api"},
     "web": {"errors", "config", "model", "store", "rollup", "query", "web"},
     "ingest": {"errors", "config", "model", "store", "ingest"},
     # Stands in front of api and web, and answers in the API's form.
     "access": {"errors", "config", "model", "store", "api", "access"},
     "clock": {"model"},
+    "logs": set(),
     # The entry points compose. Neither server nor background knows the command line.
     "embedded": {"errors", "config", "clock", *LAYERS},
     "asgi": {"errors", "config", "clock", *LAYERS},
     "commands": {"errors", "config", "clock", "commands", *LAYERS},
-    "cli": {"errors", "config", "clock", "commands", "asgi", "embedded", *LAYERS},
+    "cli": {"errors", "config", "clock", "logs", "commands", "asgi", "embedded", *LAYERS},
     "__main__": {"cli"},
 }
 

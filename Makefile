@@ -3,8 +3,8 @@
 
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
-# Two at a time: more make each other's waiting tests time out on small machines. A file is one worker's, so that its
-# servers, stores and browser start once.
+# Two at a time: three take as long on two cores, which are full (17.5 minutes both ways). A file is one worker's, so that
+# its servers, stores and browser start once.
 PARALLEL := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help

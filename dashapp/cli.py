@@ -54,14 +54,11 @@ from dashapp.query.series import SeriesReader
 from dashapp.rollup.jobs import records
 from dashapp.rollup.verify import sample, verify
 from dashapp.store.apikeys import SCOPES, WRITE, ApiKey, ApiKeys
-from dashapp.store.reader import Reader
+from dashapp.store.reader import PATIENT_MS, Reader
 from dashapp.store.store import Store
 
 DONE, FAILED, BAD_USAGE = 0, 1, 2
 DEMO_DATA_DIR = Path("data/demo")
-
-# Reading all raw scores takes longer than any question of a page may.
-_VERIFY_TIMEOUT_MS = 3_600_000
 
 stderr = Console(stderr=True)
 
@@ -315,7 +312,7 @@ def check(asked: argparse.Namespace, settings: Settings) -> int:
         return check_exported(asked, settings)
     if asked.sample is not None and asked.sample < 1:
         raise UsageError(f"--sample is {asked.sample}; it must be at least 1.")
-    reader = Reader(Store(settings), timeout_ms=_VERIFY_TIMEOUT_MS)
+    reader = Reader(Store(settings), timeout_ms=PATIENT_MS)
     spans = None if asked.sample is None else sample(asked.sample, random.Random())  # noqa: S311 - chooses days
     with stderr.status("reading the scores") as status_line:
         result = verify(reader, spans=spans, progress=lambda date: status_line.update(f"checking {date} and after"))

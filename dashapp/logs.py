@@ -68,7 +68,7 @@ class TextLines(logging.Formatter):
         if current is not None:
             revision = "" if current.revision is None else f" revision={current.revision}"
             text += f" [request={current.id}{revision}]"
-        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+        return f"{text}\n{_without_controls(self.formatException(record.exc_info))}" if record.exc_info else text
 
 
 class JsonLines(logging.Formatter):
@@ -95,4 +95,9 @@ class JsonLines(logging.Formatter):
 
 
 def _harmless(text: str) -> str:
-    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text).replace("\n", "\\n")
+    return _without_controls(text).replace("\n", "\\n")
+
+
+def _without_controls(text: str) -> str:
+    """A text of several lines, such as a traceback, with nothing in it that moves a terminal's cursor."""
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)

@@ -20,6 +20,7 @@ from dashapp.model.time import US_PER_SECOND, EpochUs
 from dashapp.store import durable
 from dashapp.store.ended import EndedSessions
 from dashapp.store.locks import exclusive
+from dashapp.store.secretfile import SESSION_SECRET
 
 # A working day: whoever comes back the next morning logs in again.
 LASTS_S = 12 * 3600
@@ -28,7 +29,6 @@ FORM_LASTS_S = 3600
 # The user, since when, by which password, and what tells the session from others.
 _FIELDS, _ID_BYTES = 4, 12
 _SECRET_BYTES = 32
-_SECRET_FILE = "session_secret"  # noqa: S105  # the name of the file, not the secret
 
 
 class Sessions:
@@ -80,8 +80,8 @@ class Sessions:
 
 def read_secret(data_dir: Path) -> bytes:
     """The secret of this data folder, made when there is none; raises StoreNotWritable, StoreDamaged."""
-    path = data_dir.absolute() / _SECRET_FILE
-    with exclusive(path.parent / "locks" / "session_secret.lock"):
+    path = data_dir.absolute() / SESSION_SECRET
+    with exclusive(path.parent / "locks" / f"{SESSION_SECRET}.lock"):
         try:
             if not path.exists():
                 partial = path.with_suffix(".partial")

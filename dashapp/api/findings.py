@@ -10,6 +10,7 @@ from typing import Literal
 from dashapp.api.sources import OVERDUE_S, SourceHealth
 from dashapp.errors import StoreDamaged, StoreError, StoreTooNew, StoreUnreachable
 from dashapp.model.time import US_PER_SECOND, to_iso
+from dashapp.store.findings import CLOCK_TOLERANCE_S, LEAST_FREE_BYTES
 from dashapp.store.lease import JobRecord
 
 # A job that is due for longer is nobody's; one that takes longer most likely hangs.
@@ -19,11 +20,9 @@ _JOB_LONG_S = 3_600
 _MANY_SCORES = 100_000
 # Below these nothing goes wrong yet, but will soon; and below those commits may fail at any moment.
 _LITTLE_DISK, _LITTLE_DISK_BYTES = 0.05, 2_000_000_000
-_NO_DISK, _NO_DISK_BYTES = 0.01, 200_000_000
+_NO_DISK = 0.01
 # One bad row is its sender's business.
 _MANY_REJECTED, _SHARE_REJECTED = 20, 0.1
-# Clocks of machines differ by less.
-_CLOCK_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +109,7 @@ def _of_disk(facts: Facts) -> Iterator[Finding]:
         "Make room, or give the store a larger disk. `tickertone maintain vacuum logs` deletes what nobody needs any "
         "more; retention_scores_days and retention_buckets_days say what may be dropped."
     )
-    if share < _NO_DISK or facts.disk_free_bytes < _NO_DISK_BYTES:
+    if share < _NO_DISK or facts.disk_free_bytes < LEAST_FREE_BYTES:
         yield Finding("disk", "bad", f"The disk is full, or nearly: {left}. Items are refused when it is.", remedy)
     elif facts.disk_free_bytes < _LITTLE_DISK_BYTES or (
         share < _LITTLE_DISK and facts.disk_free_bytes < 10 * _LITTLE_DISK_BYTES
@@ -214,7 +213,7 @@ def _of_clock(facts: Facts) -> Iterator[Finding]:
     ]:
         if moment_us is not None:
             ahead_s = max(ahead_s, (moment_us - facts.now_us) / US_PER_SECOND)
-    if ahead_s > _CLOCK_S:
+    if ahead_s > CLOCK_TOLERANCE_S:
         yield Finding(
             "clock",
             "soon",

@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -20,6 +20,7 @@ from dashapp.api.bodies import Health, Readiness
 from dashapp.api.desk import Desk, get
 from dashapp.api.findings import Facts, Finding, findings
 from dashapp.api.jobs import ReadJobs
+from dashapp.api.metrics import WriterCounts
 from dashapp.api.pool import BoundedPool
 from dashapp.api.sources import ReadHealth
 from dashapp.errors import StoreError
@@ -39,19 +40,8 @@ class Writing(Protocol):
     @property
     def is_open(self) -> bool: ...
 
-    def counts(self) -> WritingCounts:
+    def counts(self) -> WriterCounts:
         """What it has done since it was started."""
-
-
-class WritingCounts(Protocol):
-    """Items of pushes."""
-
-    @property
-    def accepted(self) -> int: ...
-    @property
-    def duplicates(self) -> int: ...
-    @property
-    def rejected(self) -> int: ...
 
 
 class _Counted(NamedTuple):
@@ -160,14 +150,14 @@ def add_checkup_routes(router: APIRouter, desk: Desk, checkup: Checkup, at: Call
         return HTMLResponse(page, headers={"Cache-Control": "no-store"})
 
 
-def page_html(found: Iterable[Finding], moment: str, at: Callable[[str], str]) -> str:
+def page_html(found: Sequence[Finding], moment: str, at: Callable[[str], str]) -> str:
     """The page, without scripts: it loads itself anew every half minute."""
     items = "".join(
         f'<li class="{each.severity}"><h2>{html.escape(each.about)}</h2><p>{html.escape(each.what)}</p>'
         f"<p><strong>What to do:</strong> {_marked(each.remedy)}</p></li>"
         for each in found
     )
-    number = items.count("<li ")
+    number = len(found)
     verdict = (
         "All is well." if not number else f"{number} {'thing needs' if number == 1 else 'things need'} looking at."
     )

@@ -27,12 +27,11 @@ from dashapp.query.exportcheck import check_export
 from dashapp.query.manifest import Manifest
 from dashapp.query.series import SeriesReader
 from dashapp.query.takeout import Order, append, to_file, to_folder, to_pieces
+from dashapp.store.reader import PATIENT_MS
 from dashapp.store.store import Store
 
 DONE, FAILED = 0, 1
 
-# Reading a busy day of texts takes longer than any question of a page may.
-_TIMEOUT_MS = 3_600_000
 _ENDINGS = {
     ".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".csv.gz": "csv.gz", ".jsonl": "jsonl", ".ndjson": "jsonl",
     ".jsonl.gz": "jsonl.gz", ".arrow": "arrow", ".feather": "arrow", ".ipc": "arrow", ".arrows": "arrows",
@@ -124,7 +123,7 @@ def check_exported(asked: argparse.Namespace, settings: Settings) -> int:
 
 def _open(settings: Settings) -> tuple[Store, SeriesReader]:
     store = Store(settings)
-    patient = dataclasses.replace(settings, query_timeout_ms=_TIMEOUT_MS)
+    patient = dataclasses.replace(settings, query_timeout_ms=PATIENT_MS)
     return store, SeriesReader.over(store, patient, preferred_scorer=DEFAULT_SCORER_IDENTITY)
 
 

@@ -11,12 +11,9 @@ from dashapp.ingest.scoring.scorer import Scorer, identity
 from dashapp.model.score import quantise
 from dashapp.model.time import EpochUs
 from dashapp.store.extracts import score_stretches
-from dashapp.store.reader import Reader
+from dashapp.store.reader import PATIENT_MS, Reader
 from dashapp.store.store import Store
 from dashapp.store.texts import unscored
-
-# Reading the texts of a long range takes longer than any question of a page may.
-_TIMEOUT_MS = 3_600_000
 
 
 @dataclass(slots=True)
@@ -43,7 +40,7 @@ def rescore(
 
     Each batch is durable before the next is begun, and running again adds nothing twice. Raises StoreError.
     """
-    reader = Reader(store, timeout_ms=_TIMEOUT_MS)
+    reader = Reader(store, timeout_ms=PATIENT_MS)
     view = reader.view()
     summary = RescoreSummary(identity(scorer), revision=view.revision)
     for begin, stop in score_stretches(view, start_us, end_us):

@@ -16,18 +16,13 @@ from dashapp.model.score import position_of
 from dashapp.model.time import MIN_US, US_PER_DAY, US_PER_SECOND, EpochUs, to_iso
 from dashapp.rollup.verify import months, verify
 from dashapp.store.filecheck import Damaged, buckets_damaged, check_files, orphans, scores_damaged
-from dashapp.store.findings import Finding, Findings, Mend, Severity
-from dashapp.store.logcheck import Log, check_log
+from dashapp.store.findings import CLOCK_TOLERANCE_S, Finding, Findings, Mend, Severity
+from dashapp.store.logcheck import PROTOCOL, Log, check_log
 from dashapp.store.migrations import FORMAT, FORMAT_NAME
 from dashapp.store.placecheck import Place
-from dashapp.store.reader import Reader, View
+from dashapp.store.reader import PATIENT_MS, Reader, View
 from dashapp.store.storage import LOG, Storage
 from dashapp.store.store import Store, storages
-
-# Reading all raw scores takes longer than any question of a page may.
-_TIMEOUT_MS = 3_600_000
-# Clocks of machines that are kept in time differ by less.
-_CLOCK_TOLERANCE_S = 60
 
 Progress = Callable[[str], None]
 
@@ -132,21 +127,21 @@ class _Examination:
                 "Install the version that made it, or a later one.",
             )
         for table, log in logs.items():
-            if log.state is not None and log.state.protocol > (1, 2):
+            if log.state is not None and log.state.protocol > PROTOCOL:
                 self._find(
                     "protocol_too_new",
                     Severity.DAMAGE,
                     f"{scores.name.removesuffix('scores')}{table}",
                     "Another program has raised the table's protocol of Delta Lake to reader "
                     f"{log.state.protocol[0]}, writer {log.state.protocol[1]}.",
-                    "Tickertone reads and writes reader 1, writer 2.",
+                    f"Tickertone is reader {PROTOCOL[0]}, writer {PROTOCOL[1]}.",
                     "Go back to a backup from before that: `tickertone restore`.",
                 )
         return any(finding.kind in ("store_too_new", "protocol_too_new") for finding in self._result.found)
 
     def _clock(self, scores: Storage, newest_ms: int) -> None:
         ahead_s = newest_ms / 1_000 - self._now_us / US_PER_SECOND
-        if ahead_s > _CLOCK_TOLERANCE_S:
+        if ahead_s > CLOCK_TOLERANCE_S:
             self._find(
                 "clock",
                 Severity.WARNING,
@@ -160,8 +155,9 @@ class _Examination:
 
     def _files(self, storage: Storage, table: str, logs: dict[str, Log]) -> None:
         state, counted = logs[table].state, logs["buckets"].state
-        seen = counted.numbers.get("rollup", 0) if counted else 0
-        sealed_us = logs["scores"].state.numbers.get("sealed", MIN_US) if logs["scores"].state else MIN_US
+        seen = counted.seen if counted else 0
+        scores = logs["scores"].state
+        sealed_us = scores.sealed_us if scores else MIN_US
         if state is not None:
             self._result.data_files += len(state.files)
             for damaged in check_files(storage, table, state.files, self._progress):
@@ -176,13 +172,14 @@ class _Examination:
 
     def _compare(self, logs: dict[str, Log]) -> None:
         """Open the store, and compare what is derived with what it is derived from."""
-        seen = logs["buckets"].state.numbers.get("rollup", 0) if logs["buckets"].state else 0
+        counted = logs["buckets"].state
+        seen = counted.seen if counted else 0
         scores = self._damaged["scores"]
         if any(each.named.bounds["position"][1] >= position_of(seen + 1, 0) for each in scores):
             return  # no view can be taken
         store = Store(self._settings)
         try:
-            reader = Reader(store, timeout_ms=_TIMEOUT_MS)
+            reader = Reader(store, timeout_ms=PATIENT_MS)
             dates = {each.named.bounds["published_us"][0] // US_PER_DAY for each in scores}
             spans = _days_without({day + more for day in dates for more in (0, 1)}) if dates else months
             result = verify(

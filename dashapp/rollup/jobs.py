@@ -22,13 +22,11 @@ from dashapp.rollup.retention import retain, rules_of
 from dashapp.rollup.verify import sample, verify
 from dashapp.store.compact import compact
 from dashapp.store.lease import JobRecord, leased, read_record
-from dashapp.store.reader import Reader
+from dashapp.store.reader import PATIENT_MS, Reader
 from dashapp.store.store import Store
 
 log = logging.getLogger(__name__)
 
-# Reading the raw scores of some days takes longer than any question of a page may.
-_VERIFY_TIMEOUT_MS = 3_600_000
 # When to try again to get a job that somebody else is doing.
 _BUSY_PAUSE_S = 5.0
 
@@ -80,7 +78,7 @@ def _logs(store: Store, settings: Settings, now_us: EpochUs) -> Did:
 
 def _verify(store: Store, settings: Settings, now_us: EpochUs) -> Did:
     chance = random.Random()  # noqa: S311 - chooses days, guards nothing
-    reader = Reader(store, timeout_ms=_VERIFY_TIMEOUT_MS)
+    reader = Reader(store, timeout_ms=PATIENT_MS)
     found = verify(reader, spans=sample(settings.verify_sample_days, chance))
     if found.differ:
         raise BucketsDiffer(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from dashapp.config import Settings
 from dashapp.errors import StoreNotWritable
-from dashapp.model.time import US_PER_SECOND, EpochUs, to_iso
+from dashapp.model.time import MIN_US, US_PER_SECOND, EpochUs, to_iso
 from dashapp.rollup.doctor import examine
 from dashapp.rollup.job import rollup
 from dashapp.rollup.jobs import JOBS, run_job
@@ -71,6 +71,7 @@ class _Repair:
         self._aside = self._data_dir / SET_ASIDE / stamp
         self._is_table_lost = bool(found.of(Mend.ASIDE_TABLE))
         self._put: set[str] = set()  # names of files that came back from the backup
+        self._has_given_up = False
         self._done: list[str] = []
 
     def done(self) -> list[str]:
@@ -174,6 +175,7 @@ class _Repair:
         scores = ScoresTable(storage, self._data_dir, duck, create=False)
         rows = scores.give_up({finding.name.removeprefix("scores/") for finding in lost})
         duck.close()
+        self._has_given_up = True
         self._say(f"gave up {rows:,} scores in {len(lost):,} damaged files")
         for finding in lost:
             if self._is_here(finding):
@@ -184,15 +186,14 @@ class _Repair:
     def _can_be_made_anew(self, lost: Sequence[Finding]) -> bool:
         """Whether all buckets can be made of the scores that are there."""
         log = check_log(storages(self._settings, self._data_dir)("scores"), "scores")
-        return not lost and log.state is not None and "sealed" not in log.state.numbers and not self._settings.store_url
+        return not lost and log.state is not None and log.state.sealed_us == MIN_US and not self._settings.store_url
 
     def _needs_rebuild(self, lost: Sequence[Finding]) -> bool:
         if lost or check_log(storages(self._settings, self._data_dir)("scores"), "scores").state is None:
             return False
         if check_log(storages(self._settings, self._data_dir)("buckets"), "buckets").state is None:
             return not (self._data_dir / "buckets").exists()
-        given_up = any(line.startswith("gave up") for line in self._done)
-        return bool(given_up or self._is_table_lost or self._found.of(Mend.REBUILD))
+        return bool(self._has_given_up or self._is_table_lost or self._found.of(Mend.REBUILD))
 
     def _rebuild(self) -> None:
         """Make all buckets anew from the scores, as the job it is."""

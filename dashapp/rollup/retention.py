@@ -16,14 +16,12 @@ from dashapp.model.time import MIN_US, US_PER_DAY, EpochUs, to_iso
 from dashapp.rollup.job import rollup
 from dashapp.rollup.verify import months, verify
 from dashapp.store.locks import exclusive
-from dashapp.store.reader import Reader
+from dashapp.store.reader import PATIENT_MS, Reader
 from dashapp.store.scores import Dropped
 from dashapp.store.store import Store
 
 # Scores that come in late, for a time that is about to be sealed, are counted first; they are rare.
 _ATTEMPTS = 5
-# Reading the scores of what is sealed takes longer than any question of a page may.
-_TIMEOUT_MS = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +100,7 @@ def _drop_scores(store: Store, before_us: int) -> Dropped:
     store.scores.table.refresh()
     if not store.scores.expired(before_us):
         return Dropped()
-    reader = Reader(store, timeout_ms=_TIMEOUT_MS)
+    reader = Reader(store, timeout_ms=PATIENT_MS)
     for _ in range(_ATTEMPTS):
         rollup(store)
         # What is sealed can never be checked again.

@@ -22,6 +22,7 @@ from dashapp import __version__
 from dashapp.errors import BackupDamaged, StoreDamaged, StoreNotWritable, StoreTooNew, UsageError
 from dashapp.model.time import EpochUs, to_iso
 from dashapp.store import durable
+from dashapp.store.apikeys import FILE_NAME as API_KEYS
 from dashapp.store.history import names_up_to
 from dashapp.store.lease import leased
 from dashapp.store.migrations import FORMAT
@@ -29,6 +30,7 @@ from dashapp.store.reader import Reader
 from dashapp.store.storage import LOG
 from dashapp.store.store import SIMULATED, Store
 from dashapp.store.tables import Table
+from dashapp.store.users import FILE_NAME as USERS
 
 MANIFEST = "manifest.json"
 # In a folder that holds a first backup which has not come to its end.
@@ -37,7 +39,7 @@ UNFINISHED = ".unfinished"
 _DELETING = ("vacuum", "logs", "retention")
 # Beside the tables: where live sources were read up to, who may push, and what was rejected.
 # Keys, cache, locks and records of jobs are made anew.
-_OTHERS = ("feed", "api_keys.json", "users.json", "rejected")
+_OTHERS = ("feed", API_KEYS, USERS, "rejected")
 _CHUNK_BYTES = 1 << 20
 
 

@@ -29,7 +29,8 @@ from dashapp.store.schema import BUCKET_ROW_SCHEMA, BUCKET_TABLE_SCHEMA
 from dashapp.store.storage import Storage
 from dashapp.store.tables import DataFile, NewFile, Table, paths
 
-_ROLLUP = "rollup"
+# Recorded with each commit: the version of the scores table up to which the buckets count.
+ROLLUP = "rollup"
 # Recorded with the commits that drop periods, by resolution: the start of the first bucket that is kept.
 _KEPT_FROM = "kept-from {}"
 
@@ -76,7 +77,7 @@ class BucketsTable:
         """The version of the scores table up to which the buckets of the snapshot held count; 0, the empty one, at
         first."""
         if self._seen[0] != self.table.version:
-            self._seen = (self.table.version, self.table.transaction_version(_ROLLUP) or 0)
+            self._seen = (self.table.version, self.table.transaction_version(ROLLUP) or 0)
         return self._seen[1]
 
     def files_of(self, resolution: Resolution, periods: Collection[str]) -> tuple[DataFile, ...]:
@@ -132,7 +133,7 @@ class BucketsTable:
         CommitConflict when another rollup committed first; nothing is changed then.
         """
         self._require_sealed(written, replaced, sealed_us)
-        return self.table.commit(written, replaced, metadata={"scores_version": seen}, transactions={_ROLLUP: seen})
+        return self.table.commit(written, replaced, metadata={"scores_version": seen}, transactions={ROLLUP: seen})
 
     def drop(self, kept_from_us: Mapping[Resolution, int]) -> list[DataFile]:
         """Drop the periods before these moments, each the start of a period, in one commit; returns their files.

@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+# What a commit, a compaction and a rollup of a busy store need at once; with less any of them may fail.
+LEAST_FREE_BYTES = 256_000_000
+# Clocks of machines that are kept in time differ by less.
+CLOCK_TOLERANCE_S = 60
+
 
 class Severity(StrEnum):
     """How bad a finding is: something cannot be read or is wrong; something will go wrong; or good to know."""

@@ -20,8 +20,11 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from dashapp.errors import StoreDamaged, StoreUnreachable
+from dashapp.model.time import MIN_US
+from dashapp.store.buckets import ROLLUP
 from dashapp.store.durable import CHECKED
 from dashapp.store.findings import Finding, Mend, Severity
+from dashapp.store.scores import SEALED
 from dashapp.store.storage import LAST_CHECKPOINT, LOG, Storage, cause, checkpoint_name, entry_name
 
 _ENTRY = re.compile(rf"{LOG}/(\d{{20}})\.json")
@@ -32,8 +35,8 @@ _CHECKPOINT_COLUMNS = [
     "add.path", "add.partitionValues", "add.size", "add.stats", "remove.path", "txn.appId", "txn.version",
     "metaData.id", "protocol.minReaderVersion", "protocol.minWriterVersion",
 ]  # fmt: skip
-# The newest that this product reads and writes.
-_READER, _WRITER = 1, 2
+# The newest reader and writer that this product is.
+PROTOCOL = (1, 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,17 @@ class State:
     files: dict[str, Named] = field(default_factory=dict)
     numbers: dict[str, int] = field(default_factory=dict)
     identity: str | None = None
-    protocol: tuple[int, int] = (_READER, _WRITER)
+    protocol: tuple[int, int] = PROTOCOL
+
+    @property
+    def seen(self) -> int:
+        """Of buckets: the version of the scores table up to which they count."""
+        return self.numbers.get(ROLLUP, 0)
+
+    @property
+    def sealed_us(self) -> int:
+        """Of scores: before when theirs were dropped; MIN_US where none were."""
+        return self.numbers.get(SEALED, MIN_US)
 
     def copy(self) -> State:
         """Another one that says the same."""
@@ -328,7 +341,7 @@ def _actions(content: bytes, table: str) -> list[_Action]:
         raise _Unusable(f"it was to bring {told['accepted']} scores and names files of {rows}")
     if "compacted" in told and (told["compacted"] != str(len(removed)) or len(files) != 1):
         raise _Unusable(f"it was to make one file of {told['compacted']}, and makes {len(files)} of {len(removed)}")
-    if "scores_version" in told and told["scores_version"] != str(numbers.get("rollup")):
+    if "scores_version" in told and told["scores_version"] != str(numbers.get(ROLLUP)):
         raise _Unusable("it was cut short, or what it counts up to is damaged")
     return actions
 

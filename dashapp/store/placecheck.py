@@ -18,8 +18,9 @@ from dashapp.model.time import US_PER_SECOND, to_iso
 from dashapp.store.apikeys import FILE_NAME as API_KEYS
 from dashapp.store.apikeys import ApiKeys
 from dashapp.store.ended import FILE_NAME as ENDED_SESSIONS
-from dashapp.store.findings import Finding, Mend, Severity
+from dashapp.store.findings import LEAST_FREE_BYTES, Finding, Mend, Severity
 from dashapp.store.lease import EXPIRES_AFTER_S, read_record
+from dashapp.store.secretfile import SESSION_SECRET
 from dashapp.store.users import FILE_NAME as USERS
 from dashapp.store.users import Users
 
@@ -28,11 +29,9 @@ SET_ASIDE = "set-aside"
 # What belongs into a data folder; data/README.md says what each is.
 _KNOWN = {
     "scores", "buckets", "rejected", "feed", "files", "keys", "jobs", "cache", "spill", "locks", "SIMULATED",
-    API_KEYS, USERS, "session_secret", ENDED_SESSIONS, SET_ASIDE,
+    API_KEYS, USERS, SESSION_SECRET, ENDED_SESSIONS, SET_ASIDE,
 }  # fmt: skip
-_SECRETS = (API_KEYS, USERS, "session_secret", ENDED_SESSIONS)
-# What a commit, a compaction and a rollup of a busy store need at once.
-_LEAST_FREE_BYTES = 256_000_000
+_SECRETS = (API_KEYS, USERS, SESSION_SECRET, ENDED_SESSIONS)
 _LEAST_FREE_INODES = 1_000
 # Nobody has written for so long to what bears this name: its writer was killed.
 _ABANDONED_S = 3_600.0
@@ -70,7 +69,7 @@ class Place:
                 "writable again. Running servers go on by themselves.",
             )
         free_bytes = status.f_bavail * status.f_frsize
-        if free_bytes < _LEAST_FREE_BYTES:
+        if free_bytes < LEAST_FREE_BYTES:
             yield self._finding(
                 "disk_nearly_full",
                 Severity.WARNING,

@@ -30,6 +30,8 @@ from dashapp.store.tables import DataFile, paths
 from dashapp.store.variants import complete_from, counted_scores, files_between
 from dashapp.store.wide import words_of
 
+# For what reads all scores, or the texts of a long range: it takes longer than any question of a page may.
+PATIENT_MS = 3_600_000
 # Up to this many rows the tail is held in memory (about 20 MB); a longer one, before the first rollup of a big
 # ingest, is read from its files by every query.
 TAIL_ROWS_IN_MEMORY = 200_000

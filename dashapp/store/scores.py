@@ -47,7 +47,7 @@ _CATCH_UP_ROWS = 4_000_000
 LAST_VERSION = (1 << 42) - 1
 # Recorded with the commits that drop scores: the moment before which scores were dropped, the highest position among
 # those dropped, and the version of the newest such commit.
-_SEALED, _DROPPED, _DROPPED_AT = "sealed", "dropped", "dropped-at"
+SEALED, _DROPPED, _DROPPED_AT = "sealed", "dropped", "dropped-at"
 # Where the hashes of dropped identities are kept, and of which version; not in `keys/`, which can be made from the
 # table and these.
 _DROPPED_KEYS = re.compile(r"_dropped/([0-9]{20})-[0-9a-f-]{36}\.parquet")
@@ -108,7 +108,7 @@ class ScoresTable:
     @property
     def sealed_us(self) -> int:
         """The start of the first date of which every score is here: those before are sealed; MIN_US at first."""
-        sealed_us = self.table.transaction_version(_SEALED)
+        sealed_us = self.table.transaction_version(SEALED)
         return MIN_US if sealed_us is None else sealed_us
 
     @property
@@ -227,7 +227,7 @@ class ScoresTable:
             files,
             metadata={"dropped": scores},
             transactions={
-                _SEALED: max(self.sealed_us, sealed_us),
+                SEALED: max(self.sealed_us, sealed_us),
                 _DROPPED: max(self.dropped_position, *(file.bounds["position"][1] for file in files)),
                 _DROPPED_AT: version,
             },

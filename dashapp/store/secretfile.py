@@ -16,6 +16,9 @@ from dashapp.store.locks import exclusive
 
 T = TypeVar("T")
 
+# What sessions are signed with, a file of bytes beside those of JSON.
+SESSION_SECRET = "session_secret"  # noqa: S105  # the name of the file, not the secret
+
 # Looking more often would cost a busy server a third of a millisecond for each request, most of it waiting for the
 # interpreter to come back.
 LOOK_EVERY_S = 0.5

@@ -52,7 +52,7 @@ def serve_until_signal(server: FastAPI, settings: Settings, *, port: int, starte
             host=settings.host,
             port=port,
             log_level=settings.log_level,
-            log_config=uvicorn.config.LOGGING_CONFIG if settings.log_format == "text" else None,
+            log_config=None,  # its lines go the way of all others
             access_log=False,
             http=BoundedProtocol,
             ws="none",

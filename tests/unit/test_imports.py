@@ -271,3 +271,11 @@ def top_calls(node: ast.AST) -> Iterator[ast.Call]:
         if isinstance(child, ast.Call):
             yield child
         yield from top_calls(child)
+
+
+def test_a_server_starts_without_what_only_some_settings_need() -> None:
+    """Each of these takes a fifth of a second and more to import."""
+    late = ("redis", "distributed", "obstore", "onnxruntime", "httpx", "feedparser")
+    code = f"import sys, dashapp.asgi, dashapp.web.server; print([name for name in {late} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -48,6 +48,9 @@ def test_what_a_client_sent_cannot_pretend_to_be_another_line_or_move_the_cursor
     text = line(logs.TextLines(), "refused %s", "a\nERROR dashapp.y: forged\r\x1b[2J\x85")
     assert text == r"WARNING dashapp.x: refused a\nERROR dashapp.y: forged\x0d\x1b[2J\x85"
 
+    failed = line(logs.TextLines(), "no", failed=ValueError("a\x1b[2J\nb"))
+    assert failed == "WARNING dashapp.x: no\nValueError: a\\x1b[2J\nb"
+
 
 @pytest.mark.parametrize("given", [None, "", "a b", "a\nb", "x" * 65, "ü"])
 def test_an_id_that_is_none_is_replaced(given: str | None) -> None:

@@ -326,22 +326,25 @@ class _Check:
 def _actions(content: bytes, table: str) -> list[_Action]:
     """The actions of an entry; raises _Unusable where it is not whole."""
     try:
-        actions = [json.loads(line) for line in content.splitlines()]
-        files = [_named(action["add"]) for action in actions if "add" in action]
+        actions: list[_Action] = [json.loads(line) for line in content.splitlines()]
+        brought = State()
+        _apply(brought, actions)  # whatever reads them later finds all that it needs
         told: dict[str, Any] = next(action["commitInfo"] for action in actions if "commitInfo" in action)
-        numbers = {action["txn"]["appId"]: int(action["txn"]["version"]) for action in actions if "txn" in action}
+        int(told.get("timestamp", 0))
         removed = [action["remove"]["path"] for action in actions if "remove" in action]
     except StopIteration:
         raise _Unusable("it was cut short") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _Unusable(f"it is damaged ({error})") from error
     # What a commit told that it brings is in the entry, or the entry was cut at the end of a line.
-    rows = sum(file.rows for file in files)
+    rows = sum(file.rows for file in brought.files.values())
     if table == "scores" and "accepted" in told and told["accepted"] != str(rows):
         raise _Unusable(f"it was to bring {told['accepted']} scores and names files of {rows}")
-    if "compacted" in told and (told["compacted"] != str(len(removed)) or len(files) != 1):
-        raise _Unusable(f"it was to make one file of {told['compacted']}, and makes {len(files)} of {len(removed)}")
-    if "scores_version" in told and told["scores_version"] != str(numbers.get(ROLLUP)):
+    if "compacted" in told and (told["compacted"] != str(len(removed)) or len(brought.files) != 1):
+        raise _Unusable(
+            f"it was to make one file of {told['compacted']}, and makes {len(brought.files)} of {len(removed)}"
+        )
+    if "scores_version" in told and told["scores_version"] != str(brought.numbers.get(ROLLUP)):
         raise _Unusable("it was cut short, or what it counts up to is damaged")
     return actions
 

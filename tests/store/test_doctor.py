@@ -218,6 +218,25 @@ def test_damage_is_found_where_it_is_and_nothing_is_touched(
     assert content(folder) == before
 
 
+@pytest.mark.parametrize(
+    ("action", "name"),
+    [
+        *(("add", name) for name in ("path", "partitionValues", "stats", "size")),
+        ("remove", "path"),
+        ("txn", "appId"),
+        ("txn", "version"),
+    ],
+)
+def test_an_action_that_lacks_what_is_read_of_it_is_found(folder: Path, action: str, name: str) -> None:
+    path = entry(folder, "buckets", 11)
+    lines = path.read_text("utf-8").splitlines()
+    number = next(number for number, line in enumerate(lines) if line.startswith(f'{{"{action}"'))
+    damaged = lines[number].replace(f'"{name}"', f'"{name[:-1]}~"', 1)
+    assert damaged != lines[number]
+    path.write_text("\n".join([*lines[:number], damaged, *lines[number + 1 :]]), "utf-8")
+    assert one(folder).kind == "log_entry_damaged"
+
+
 def test_any_flipped_bit_is_found_or_changes_nothing(
     sound: Path, tmp_path: Path, right: tuple[list[str], dict[Any, Any]]
 ) -> None:

@@ -1,8 +1,8 @@
-// A sketch: a figure drawn where Plotly would draw it, without Plotly, for the eye alone. The painter paints it, as it
+// A sketch: a figure drawn where Plotly would draw it, without Plotly, for the eye alone. The brush paints it, as it
 // will paint the chart that takes its place; the axes and the rest of the frame are drawn here as Plotly draws them.
 
 import * as axis from "./axis.mjs";
-import * as painter from "./painter.mjs";
+import * as brush from "./brush.mjs";
 
 const SVG = "http://www.w3.org/2000/svg";
 // As Plotly sets the labels of an axis and a tag: in pixels from the edge of the plot, in heights of a letter.
@@ -47,7 +47,7 @@ export function draw(sheet, { width, height }, figure, zone) {
   const look = { fill: band.fillcolor, opacity: band.opacity };
   below.append(element("path", { d: `M${from},${top}H${to}V${top + down}H${from}Z` }, look));
   above.append(line(level.y0, level.line, { opacity: level.opacity }), tag(layout, left + across, yaxis, family));
-  painter.sketch(panes.map((pane, at) => ({ layer: pane, xaxis, yaxis: [yaxis, yaxis2][at] })), figure);
+  paint(panes.map((pane, at) => ({ layer: pane, xaxis, yaxis: [yaxis, yaxis2][at] })), figure);
   sheet.querySelector(":scope > svg")?.remove();
   sheet.prepend(svg);
   axis.paint(sheet, { layout, _fullLayout: {
@@ -55,7 +55,39 @@ export function draw(sheet, { width, height }, figure, zone) {
   } }, zone);
 }
 
-/** An axis, with what the painter and the labels ask of those of Plotly. */
+/** Paints a figure into panes, {layer, xaxis, yaxis} for its scores and for its counts, as it will be into the chart. */
+function paint([scores, counts], { data, layout }) {
+  const looks = layout.template.data;
+  const [candles, bars, ...lines] = data.slice(0, 4).map((trace) => ({ ...looks[trace.type][0], ...trace }));
+  const fill = (pane, act, cds) => {
+    const layer = pane.layer.appendChild(element("g"));
+    act(pane, cds, layer, candles);
+    for (const group of layer.children) group.classList.remove("painted"); // that is what charts are told by
+  };
+  fill(counts, brush.counts, [[{ trace: bars }]]);
+  fill(scores, brush.candles, [pointsOf(candles, layout)]);
+  fill(scores, brush.lines, lines.map((trace) => [{ trace }]));
+}
+
+/** The candles of a trace as Plotly calculates them. */
+function pointsOf(trace, { boxgap }) {
+  const half_ms = trace.xperiod / 2;
+  const t = { bPos: 0, bdPos: half_ms * (1 - boxgap) * (1 - GROUP_GAP) };
+  let [dir, last] = ["increasing", null];
+  const points = trace.x.map((start_ms, i) => {
+    const [open, high, low, close] = [trace.open[i], trace.high[i], trace.low[i], trace.close[i]];
+    if (open !== close) dir = close > open ? "increasing" : "decreasing";
+    else if (last !== null && close !== last) dir = close > last ? "increasing" : "decreasing";
+    last = close;
+    return { i, pos: start_ms + half_ms, min: low, q1: Math.min(open, close), med: close, q3: Math.max(open, close), max: high, dir };
+  });
+  Object.assign(points[0], { t, trace });
+  return points;
+}
+// Of the space of a candle, what Plotly leaves free beside those of other traces, whether there are any or not.
+const GROUP_GAP = 0.3;
+
+/** An axis, with what the brush and the labels ask of those of Plotly. */
 function along([start, end], offset_px, length_px) {
   const m = length_px / (end - start);
   const b = -m * start;

@@ -52,14 +52,14 @@ CHUNK_FORM = 1
 
 # What the sketches of the first charts need, before anything else is fetched.
 FIRST_MODULES = (
-    "start", "address", "arrangement", "axis", "cache", "candles", "chart", "choice", "chunks", "clock", "element",
-    "evidence", "ground", "painter", "preload", "readout", "session", "shelf", "sketch", "sketches", "stage", "stream",
+    "start", "address", "arrangement", "axis", "brush", "cache", "candles", "chart", "choice", "chunks", "clock",
+    "element", "evidence", "ground", "preload", "readout", "session", "shelf", "sketch", "sketches", "stage", "stream",
     "theme", "ticks", "view", "watchlist", "zone", "zones",
 )  # fmt: skip
 # What the first chart needs beside; assets/desk.mjs fetches the rest once there is one.
 MODULES = (
-    "main", "action", "average", "board", "crosshair", "desk", "effect", "link", "live", "offline", "place", "recount",
-    "shade",
+    "main", "action", "average", "board", "crosshair", "desk", "effect", "link", "live", "offline", "painter", "place",
+    "recount", "shade",
 )  # fmt: skip
 
 # What the page will want before its first candle, and would else ask for one after the other.

@@ -26,6 +26,7 @@ export class Live {
   #page;
   #send;
   #view = null;
+  #known = new Set();
   #last = null;
   #revision = null;
   #state = "waiting";
@@ -58,9 +59,9 @@ export class Live {
 
   /** What the view now shows. Has to be said before the server is asked for it, so that nothing falls in between. */
   look(view, known) {
-    const names = new Set(known.map((row) => row[0]));
-    const tickers = view.tickers.filter((each) => names.has(each));
-    const next = { tickers, resolution: view.resolution, range: view.range };
+    this.#known = new Set(known.map((row) => row[0]));
+    const { tickers, resolution, range } = view;
+    const next = { tickers, resolution, range };
     if (JSON.stringify(next) === JSON.stringify(this.#view)) return;
     this.#view = next;
     this.#watch();
@@ -118,6 +119,8 @@ export class Live {
     if (message.beat) clock.set(Date.parse(message.beat.timestamp));
     if (message.resync) this.#page.age();
     if (message.rows.length) this.#page.put(message.rows);
+    // The first text about a ticker that is looked at: the server says what else there is of it.
+    if (message.rows.some((row) => !this.#known.has(row.ticker))) this.#ask();
     this.heard();
   }
 

@@ -135,7 +135,7 @@ function look(next, known, search = null) {
     window.location.assign(desk.placed(view.format(next)));
     return;
   }
-  live.look(next, known);
+  live.look({ ...next, tickers: view.symbols(next, table) }, known);
   sketches.clear(next);
   if (board.view && !view.same(board.view, next) && document.getElementById("notice")?.textContent) {
     afterPaint("notice", () => set("notice", { children: null })); // what it said was about another view

@@ -157,6 +157,12 @@ export function options(view, known) {
   return [...strangers, ...names].map((ticker) => ({ label: ticker, value: ticker, search: ticker }));
 }
 
+/** The tickers of a view that are symbols: an address may name anything, and the stream refuses what cannot be a ticker. */
+export function symbols(view, table) {
+  const symbol = new RegExp(`^(?:${table.symbol_pattern})$`);
+  return view.tickers.filter((ticker) => symbol.test(ticker));
+}
+
 function clean(tickers, table) {
   const symbols = tickers.map((ticker) => ticker.trim().replace(/^\$/, "").toUpperCase().slice(0, 40)).filter(Boolean);
   return [...new Set(symbols)].slice(0, table.max_tickers);

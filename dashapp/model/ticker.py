@@ -10,7 +10,9 @@ MAX_TICKER_CHARS = 24  # and a ^ before them
 
 # Runs of letters and digits joined by the marks that exchanges and vendors use: BRK-A, BRK.B, CRYPTO:BTC, BTC/USD,
 # ^GSPC, EURUSD=X, ES_F, 0700.HK, CTO-P-A. ASCII is asked for before upper-casing, which would make SS of ß.
-_SYMBOL = re.compile(rf"\^?(?=.{{1,{MAX_TICKER_CHARS}}}$)[A-Za-z0-9]+(?:[.:/=_-][A-Za-z0-9]+)*")
+# Written so that JavaScript reads it the same.
+SYMBOL_PATTERN = rf"\^?(?=.{{1,{MAX_TICKER_CHARS}}}$)[A-Za-z0-9]+(?:[.:/=_-][A-Za-z0-9]+)*"
+_SYMBOL = re.compile(SYMBOL_PATTERN)
 # A cashtag starts a word ("U$D" and "A$AP" have none), begins with a letter ("$5" is money) and ends before
 # punctuation. A mark and one letter name a share class ($BRK.B $BRK-A $BRK/B $ES_F), a mark and two letters of the
 # same case an exchange ($HNU.TO $td.to $INTC:US); -USD a pair. What is longer is the next word of the text ($ACT.Fri

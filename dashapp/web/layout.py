@@ -17,6 +17,7 @@ from plotly.utils import PlotlyJSONEncoder
 
 from dashapp.errors import TickertoneError
 from dashapp.model.resolution import RESOLUTIONS, Resolution, end_us
+from dashapp.model.ticker import SYMBOL_PATTERN
 from dashapp.model.time import EpochUs, to_datetime
 from dashapp.model.variant import ALL, VARIANTS, Variant
 from dashapp.web.bar import bar
@@ -179,6 +180,7 @@ def table() -> dict[str, Any]:
         "fewest_fit_candles": FEWEST_FIT_CANDLES,
         "max_candles": MAX_CANDLES,
         "max_tickers": MAX_TICKERS,
+        "symbol_pattern": SYMBOL_PATTERN,
         "ticker_place": TICKER_PLACE,
         "card": card(TICKER_PLACE).to_plotly_json(),  # type: ignore[no-untyped-call]
         "canvas": canvas(TICKER_PLACE, None),

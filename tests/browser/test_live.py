@@ -185,6 +185,18 @@ def test_the_chart_follows_to_a_bucket_that_nobody_had_written_in_yet(page: Page
     assert_as_the_api_says(page, site, ["AAPL"])
 
 
+def test_a_ticker_that_was_never_heard_of_has_its_chart_with_its_first_text(
+    page: Page, site: Server, push: Pusher
+) -> None:
+    open_live(page, site, "tickers=AAPL,NEWCO,NO%20SYMBOL!&resolution=1h&range=fit")
+    page.wait_for_selector("text=No score in this store names NEWCO.", timeout=PATIENCE_MS)
+    # Right after a minute began: the page asks at each, and would else learn of it in time by chance.
+    time.sleep((62 - time.time() % 60) % 60)
+    push(site, "NEWCO", 0.321)
+    page.wait_for_function(last_close(0.321, "NEWCO"), timeout=10_000)
+    assert_as_the_api_says(page, site, ["AAPL", "NEWCO"])
+
+
 def test_what_comes_late_changes_its_bucket_in_place_and_a_reload_says_the_same(
     page: Page, site: Server, push: Pusher
 ) -> None:

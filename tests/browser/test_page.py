@@ -363,7 +363,7 @@ def test_simulated_data_are_labelled_on_the_screen_and_others_are_not(
     see: Callable[[str], Page], server: ServerFactory, tmp_path: Path
 ) -> None:
     page = see("tickers=AAPL")
-    assert page.locator("text=Simulated data").count() == 0
+    assert page.locator("text=Simulated data >> visible=true").count() == 0
     demo = server("demo", data_dir=tmp_path / "demo", env={"TICKERTONE_DEMO_DAYS": "0.2"})
     page.goto(demo.url)
     page.wait_for_selector("text=Simulated data", timeout=PATIENCE_MS)

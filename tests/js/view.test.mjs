@@ -24,6 +24,7 @@ const table = {
   fit_candles: 240,
   comfortable_candles: [20, 750],
   max_tickers: 5,
+  symbol_pattern: "[A-Z]+(?:[.][A-Z]+)*",
 };
 const start = Date.parse("2014-01-01T00:00:00Z");
 const known = [
@@ -148,4 +149,9 @@ test("a ticker nobody knows can still be unchosen", () => {
 test("moments are written to the second", () => {
   assert.equal(view.iso(start + 499), "2014-01-01T00:00:00Z");
   assert.equal(view.iso(start + 500), "2014-01-01T00:00:01Z");
+});
+
+test("only what can be a ticker is asked of the stream, known or not", () => {
+  const odd = { ...fit, tickers: ["AAPL", "NEWCO", "NO SYMBOL", "BRK.B", "BRK."] };
+  assert.deepEqual(view.symbols(odd, table), ["AAPL", "NEWCO", "BRK.B"]);
 });

@@ -19,12 +19,6 @@ from tests.sources.polling import NOW
 EVERY_KEY = tuple(KEYS.values())
 
 
-@pytest.fixture(autouse=True)
-def no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in EVERY_KEY:
-        monkeypatch.delenv(f"TICKERTONE_{name}", raising=False)
-
-
 def chosen(**settings: Any) -> list[Source]:
     return live_sources(Settings(**settings), Http(timeout_s=1, max_bytes=1), lambda: NOW)
 

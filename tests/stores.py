@@ -25,8 +25,8 @@ from dashapp.store import fold as fold_module
 from dashapp.store import merge as merge_module
 from dashapp.store import reader as reader_module
 from dashapp.store import scores as scores_module
-from dashapp.store.reader import SOURCE_SEPARATOR, Reader
-from dashapp.store.schema import BUCKET_ROW_SCHEMA
+from dashapp.store.reader import Reader
+from dashapp.store.schema import BUCKET_ROW_SCHEMA, SOURCE_SEPARATOR
 from dashapp.store.scores import scores_to_arrow
 from dashapp.store.store import Store
 from dashapp.store.tables import NewFile

@@ -19,7 +19,7 @@ from dashapp.model.resolution import RESOLUTIONS, parse_resolution
 from dashapp.model.time import MIN_US
 from dashapp.store.buckets import Written
 from dashapp.store.duck import Duck
-from dashapp.store.fold import Delta, by_period, fold_dates, fold_few, joined
+from dashapp.store.fold import Delta, by_period, fold_dates, joined
 from dashapp.store.locks import exclusive
 from dashapp.store.schema import BUCKET_ROW_SCHEMA
 from dashapp.store.store import Store
@@ -28,13 +28,15 @@ from dashapp.store.tables import DataFile, NewFile
 _ATTEMPTS = 5
 # One more than two cores, since a worker waits for the disk a quarter of its time; each holds some dates in memory.
 _WORKERS = 3
+# Where one partition is most of the work, more would only get in the way of who writes it.
+_FEW_WORKERS = 2
 # Batches that may be folded before their turn has come to be put together: enough to keep the workers busy while a
 # month is written, and no more, since the buckets of each are held in memory until then.
 _AHEAD = 2 * _WORKERS
 # Dates with few scores are folded together: each fold costs 20 ms.
 _BATCH_ROWS = 200_000
 _PORTION_ROWS = 50_000
-# Up to here one query for all resolutions is faster than one after the other.
+# Up to here what is stored is most of the work, so that all partitions are written beside each other.
 _FEW_SCORES = 20_000
 
 
@@ -113,11 +115,14 @@ class Job:
 
     def few(self, files: Sequence[DataFile]) -> Iterator[Written]:
         """All at once."""
-        if not files:
-            return
         with self.store.duck.cursor() as cursor:
-            deltas = list(fold_few(cursor, files, after_version=self.after))
-        with ThreadPoolExecutor(_WORKERS, thread_name_prefix="rollup") as pool:
+            months = [(each.month, fold_dates(cursor, each.files, after_version=self.after)) for each in batches(files)]
+        deltas = [
+            delta
+            for place in range(len(RESOLUTIONS))
+            for delta in _whole([(month, of_month[place]) for month, of_month in months])
+        ]
+        with ThreadPoolExecutor(_FEW_WORKERS, thread_name_prefix="rollup") as pool:
             for written in pool.map(self._write, deltas):
                 yield from written
 
@@ -228,6 +233,16 @@ def batches(files: Sequence[DataFile]) -> Iterator[Batch]:
                 held = []
         if held:
             yield Batch(month, held)
+
+
+def _whole(months: Sequence[tuple[str, Delta]]) -> list[Delta]:
+    """The buckets of one resolution, month by month, put together as far as its periods reach."""
+    period_kind = months[0][1].resolution.period_kind if months else "day"
+    if period_kind == "day":
+        return [delta for _, delta in months]
+    chars = {"month": len("YYYY-MM"), "year": len("YYYY")}[period_kind]
+    periods = itertools.groupby(months, lambda each: each[0][:chars])
+    return [joined(delta for _, delta in of_period) for _, of_period in periods]
 
 
 def _date_of(file: DataFile) -> str:

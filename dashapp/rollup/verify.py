@@ -21,7 +21,8 @@ from dashapp.model.resolution import RESOLUTIONS, Resolution, parse_resolution
 from dashapp.model.score import LABEL_THRESHOLD_E6
 from dashapp.model.time import MAX_US, US_PER_DAY, EpochUs, date_of, from_datetime, to_datetime, to_iso
 from dashapp.model.variant import LEAST_RELEVANCE, REPRINT_US, VARIANTS, Variant
-from dashapp.store.reader import SOURCE_SEPARATOR, Reader, View
+from dashapp.store.reader import Reader, View
+from dashapp.store.schema import SOURCE_SEPARATOR
 from dashapp.store.variants import complete_from
 
 Columns = dict[str, NDArray[Any]]

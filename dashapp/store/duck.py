@@ -17,7 +17,7 @@ import duckdb
 import pyarrow as pa
 
 from dashapp.errors import StoreDamaged, StoreError
-from dashapp.model.resolution import RESOLUTIONS, Resolution
+from dashapp.model.resolution import Resolution
 from dashapp.model.score import LABEL_THRESHOLD_E6
 
 
@@ -115,7 +115,6 @@ _FOLD_COLUMNS = ", ".join(FOLD_COLUMNS)
 # bucket is longer than a day. Comparing integers is what makes arg_min fast (measured on 10 million scores: 2.3 s
 # against 3.7 s with (published_us, item_id) as the key).
 ORD = "row_number() OVER (ORDER BY ticker, scorer, published_us, item_id) AS ord"
-ORDERED_SQL = f"SELECT {_FOLD_COLUMNS}, {ORD} FROM read_parquet($files) WHERE position >= $from_position"
 IN_ORDER_SQL = f"""
     SELECT {_FOLD_COLUMNS} FROM read_parquet($files) WHERE position >= $from_position
     ORDER BY time_bucket(INTERVAL '1 day', make_timestamp(published_us)), ticker, scorer, published_us, item_id"""
@@ -135,23 +134,8 @@ def bucket_starts_sql(resolutions: Sequence[Resolution]) -> str:
 
 def fold_sql(rows: str, resolution: Resolution) -> str:
     """SQL that folds score rows with `ord` into buckets."""
-    return _fold_sql(rows, f"{bucket_start('published_us', resolution)} AS start_us")
-
-
-def fold_all_sql(rows: str) -> str:
-    """SQL that folds score rows with `ord` into buckets of all resolutions at once, named in `resolution`.
-
-    Every score is counted eight times over, so it is for few scores: one query of 20 ms instead of sixteen of 15 ms.
-    """
-    table = ", ".join(f"('{each.name}', {each.seconds:d}, '{each.period_kind}')" for each in RESOLUTIONS)
-    width = "epoch_us(time_bucket(to_seconds(seconds), make_timestamp(published_us))) AS start_us"
-    times_eight = f"SELECT * FROM ({rows}), (VALUES {table}) AS widths(resolution, seconds, period_kind)"
-    return _fold_sql(times_eight, f"{width}, resolution, period_kind")
-
-
-def _fold_sql(rows: str, keys: str) -> str:
     return f"""
-    SELECT ticker, scorer, {keys},
+    SELECT ticker, scorer, {bucket_start("published_us", resolution)} AS start_us,
         arg_min(score_e6, ord) AS open_e6, min(published_us) AS open_us, arg_min(item_id, ord) AS open_item_id,
         max(score_e6) AS high_e6, min(score_e6) AS low_e6,
         arg_max(score_e6, ord) AS close_e6, max(published_us) AS close_us, arg_max(item_id, ord) AS close_item_id,

@@ -18,7 +18,7 @@ from dashapp.store import wide
 from dashapp.store.duck import ORD, Duck, fold_sql
 from dashapp.store.order import ranks
 from dashapp.store.rows import rows_of, scores_of
-from dashapp.store.schema import BUCKET_ROW_SCHEMA
+from dashapp.store.schema import BUCKET_ROW_SCHEMA, SOURCE_SEPARATOR
 
 # Bits of a key that number the bucket within the table of stored and new rows; the bits above number ticker and scorer.
 # 34 bits hold every minute of the years 1 to 9999.
@@ -29,20 +29,23 @@ _FEW_ROWS = 400
 
 
 def merge_partition(stored: pa.Table, new: pa.Table, resolution: Resolution) -> pa.Table:
-    """The buckets of both, of BUCKET_ROW_SCHEMA, by ticker, scorer and start; those in both are merged, so no score
-    may be in both. Each of the two has a bucket at most once, in any order."""
+    """The buckets of both, of the schema of `stored`, by ticker, scorer and start; those in both are merged, so no
+    score may be in both. Each of the two has a bucket at most once, in any order; `new` is of BUCKET_ROW_SCHEMA,
+    `stored` of that or of STORED_BUCKET_ROW_SCHEMA."""
+    # Before anything is taken out of it: taking from chunks gathers them first, each time.
+    stored = stored.unify_dictionaries().combine_chunks()
     stored_keys, new_keys = _keys(stored, new, resolution)
     keys = np.concatenate([stored_keys, new_keys])
     order = np.argsort(keys, kind="stable")  # of equal ones the stored comes first
     again = np.flatnonzero(keys[order][1:] == keys[order][:-1])
-    rows = pa.concat_tables([stored, new])
+    parts = [stored, new]
     if len(again):
-        rows = pa.concat_tables(
-            [rows, _merged(rows.take(pa.array(order[again])), rows.take(pa.array(order[again + 1])))]
-        )
+        held = stored.take(pa.array(order[again])).cast(BUCKET_ROW_SCHEMA)
+        parts.append(_merged(held, new.take(pa.array(order[again + 1] - len(stored_keys)))))
         order[again] = len(keys) + np.arange(len(again))
         order = np.delete(order, again + 1)
-    return rows.combine_chunks().take(pa.array(order))
+    rows = pa.concat_tables([part.cast(stored.schema) for part in parts])
+    return rows.unify_dictionaries().combine_chunks().take(pa.array(order))
 
 
 def fold_rows(duck: Duck, scores: pa.Table, resolution: Resolution) -> pa.Table:
@@ -76,14 +79,13 @@ def _merged(a: pa.Table, b: pa.Table) -> pa.Table:
 
 
 def _unions(a: pa.ChunkedArray, b: pa.ChunkedArray) -> pa.Array:
-    """Row by row the union of two sorted lists of texts. There are few different ones, so each pair is made once."""
-    known: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = {}
-    unions = []
-    for pair in zip(map(tuple, a.to_pylist()), map(tuple, b.to_pylist()), strict=True):
-        if pair not in known:
-            known[pair] = sorted({*pair[0], *pair[1]})
-        unions.append(known[pair])
-    return pa.array(unions, BUCKET_ROW_SCHEMA.field("sources").type)
+    """Row by row the union of two sorted lists of sources. There are few different ones, so each pair is made once."""
+    one, other = (pc.binary_join(each, SOURCE_SEPARATOR).combine_chunks().dictionary_encode() for each in (a, b))
+    pairs = one.indices.to_numpy().astype(np.int64) * len(other.dictionary) + other.indices.to_numpy()
+    distinct, which = np.unique(pairs, return_inverse=True)
+    lists = [[text.split(SOURCE_SEPARATOR) for text in each.dictionary.to_pylist()] for each in (one, other)]
+    unions = [sorted({*lists[0][pair // len(lists[1])], *lists[1][pair % len(lists[1])]}) for pair in distinct.tolist()]
+    return pa.array(unions, BUCKET_ROW_SCHEMA.field("sources").type).take(pa.array(which))
 
 
 def _keys(a: pa.Table, b: pa.Table, resolution: Resolution) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

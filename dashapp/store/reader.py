@@ -24,7 +24,7 @@ from dashapp.store.duck import FOLD_COLUMNS, ORD, fold_sql
 from dashapp.store.merge import fold_rows, merge_partition
 from dashapp.store.order import in_order
 from dashapp.store.scan import Scanner, Wanted
-from dashapp.store.schema import BUCKET_ROW_SCHEMA, SCORE_TABLE_SCHEMA
+from dashapp.store.schema import BUCKET_ROW_SCHEMA, SCORE_TABLE_SCHEMA, SOURCE_SEPARATOR
 from dashapp.store.store import Store
 from dashapp.store.tables import DataFile, paths
 from dashapp.store.variants import complete_from, counted_scores, files_between
@@ -38,8 +38,6 @@ TAIL_ROWS_IN_MEMORY = 200_000
 
 # A file of scores costs a scan 1 to 2 ms and more with many tickers, a query less, but 15 ms to plan.
 _FEW_FILES = 16
-
-SOURCE_SEPARATOR = chr(31)
 
 # What variants are told by.
 MARKS = ("relevance", "story_id")

@@ -62,6 +62,11 @@ _ENCODED_TYPES = {"ticker": _ENCODED, "scorer": _ENCODED, "sources": pa.list_(_E
 ENCODED_BUCKET_ROW_SCHEMA = pa.schema(
     [field.with_type(_ENCODED_TYPES.get(field.name, field.type)) for field in BUCKET_ROW_SCHEMA]
 )
+# The same rows on their way from one file into the next. (Texts in lists cannot be read as numbers, where several row
+# groups have a dictionary each.)
+STORED_BUCKET_ROW_SCHEMA = pa.schema(
+    [field.with_type(_ENCODED) if field.name in ("ticker", "scorer") else field for field in BUCKET_ROW_SCHEMA]
+)
 BUCKET_TABLE_SCHEMA = pa.schema(
     [
         pa.field("resolution", pa.string(), nullable=False),
@@ -69,3 +74,6 @@ BUCKET_TABLE_SCHEMA = pa.schema(
         *BUCKET_ROW_SCHEMA,
     ]
 )
+
+# Between the names of sources where several are one text: a control character, which no source has.
+SOURCE_SEPARATOR = chr(31)

@@ -188,6 +188,22 @@ def test_scores_from_several_commits_on_one_date_open_and_close_by_time_not_by_c
     assert (bucket["open"], bucket["close"]) == ((100, "b", 2), (900, "y", 4))
 
 
+@pytest.mark.parametrize("few", [0, 1_000])
+def test_rows_of_every_file_are_by_ticker_scorer_and_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr(job, "_FEW_SCORES", few)
+    store = open_store(tmp_path)
+    for rows in batches(60):  # the second is merged into what the first has made
+        append(store, rows)
+        rollup(store)
+        for file in store.buckets.table.files():
+            keys = pq.read_table(file.path, columns=["ticker", "scorer", "start_us"], partitioning=None)
+            held = list(zip(*keys.to_pydict().values(), strict=True))
+            assert held == sorted(set(held)), file.relative
+    assert without_tail(store) == expected_buckets(store)
+
+
 @pytest.mark.parametrize("sources", [1, 2, 31, 32, 33, 70])
 def test_sources_are_distinct_and_sorted_however_many_there_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sources: int

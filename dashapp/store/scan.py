@@ -35,6 +35,8 @@ _FEW_ROWS = 32_768
 # Texts that recur in nearly every row: read as numbers of a dictionary, 0.5 ms less each for a row group. (Texts in
 # lists cannot be, where several row groups have a dictionary each.)
 _RECURRING = ("ticker", "scorer")
+# More runs of rows than this are filtered for.
+_FEW_RUNS = 64
 _LAST_TEXT = chr(sys.maxunicode)
 
 T = TypeVar("T")
@@ -93,7 +95,6 @@ class Scanner:
             try:
                 rows = self._of_file(path, wanted, read)
                 if rows is not None:
-                    rows = rows.select(read)
                     # Nobody has looked yet whether the texts of a damaged file are UTF-8.
                     rows.validate(full=True)
             except (pa.ArrowException, OSError, KeyError, UnicodeDecodeError) as error:
@@ -102,8 +103,11 @@ class Scanner:
                 found.append(rows)
         if not found:
             return pa.schema([self._schema.field(name) for name in columns]).empty_table()
-        rows = found[0] if len(found) == 1 else in_order(pa.concat_tables(found), self._moment)
-        return rows.select(columns)
+        rows = pa.concat_tables(found).unify_dictionaries().combine_chunks()
+        if len(found) > 1:
+            rows = in_order(rows, self._moment)
+        # The column types of the schema, no dictionaries.
+        return rows.select(columns).cast(pa.schema([self._schema.field(name) for name in columns]))
 
     def _of_file(self, path: str, wanted: Wanted, columns: Sequence[str]) -> pa.Table | None:
         footer = self._footer(path)
@@ -113,14 +117,17 @@ class Scanner:
         options = {"metadata": footer.metadata, "read_dictionary": _RECURRING, **CHECKED}
         with pq.ParquetFile(path, **options) as file:
             use_threads = int(footer.rows[groups].sum()) > _FEW_ROWS
-            rows = file.read_row_groups(groups, columns=columns, use_threads=use_threads).combine_chunks()
-        kept = np.flatnonzero(_matches(rows, wanted, self._moment))
-        if not len(kept):
+            rows = file.read_row_groups(groups, columns=columns, use_threads=use_threads).select(columns)
+        matches = _matches(rows, wanted, self._moment)
+        edges = np.flatnonzero(np.diff(matches, prepend=False, append=False)).tolist()
+        if not edges:
             return None
-        first, last = int(kept[0]), int(kept[-1])
-        rows = rows.slice(first, last - first + 1) if last - first + 1 == len(kept) else rows.take(pa.array(kept))
-        # The column types of the schema, no dictionaries.
-        return rows.cast(pa.schema([self._schema.field(name) for name in rows.column_names]))
+        if len(edges) > 2 * _FEW_RUNS:
+            found = rows.filter(pa.array(matches))
+        else:  # a ticker's rows lie side by side: cutting them out copies a sixth of what is read, and that once
+            runs = zip(edges[::2], edges[1::2], strict=True)
+            found = pa.concat_tables([rows.slice(first, stop - first) for first, stop in runs])
+        return found.unify_dictionaries().combine_chunks()
 
     def _footer(self, path: str) -> _Footer:
         with self._lock:
@@ -162,7 +169,8 @@ def _matches(rows: pa.Table, wanted: Wanted, moment: str) -> NDArray[np.bool_]:
 
 
 def _is_one_of(column: pa.ChunkedArray, texts: Collection[str]) -> NDArray[np.bool_]:
-    encoded = column.combine_chunks()
-    named = np.array([text in texts for text in encoded.dictionary.to_pylist()], dtype=bool)
-    matches: NDArray[np.bool_] = named[encoded.indices.to_numpy()]
-    return matches
+    found = []
+    for chunk in column.chunks:  # each with a dictionary of its own
+        named = np.array([text in texts for text in chunk.dictionary.to_pylist()], dtype=bool)
+        found.append(named[chunk.indices.to_numpy()])
+    return np.concatenate(found)

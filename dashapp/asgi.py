@@ -90,7 +90,9 @@ def build(settings: config.Settings) -> FastAPI:
     health = partial(read_health, store.data_dir)
     jobs = partial(records, store.data_dir)
     pools = (pool, push_pool, stream_pool, login_pool, state_pool)
-    metrics = Metrics(reader, cache, writer=writer.counts, sources=health, jobs=jobs, pools=pools)
+    metrics = Metrics(
+        reader, cache, writer=writer.counts, sources=health, jobs=jobs, pools=pools, data_dir=store.data_dir
+    )
     checkup = Checkup(reader, store.data_dir, now_us, jobs=jobs, sources=health, writer=writer, pools=pools)
     hub = Hub(
         live,

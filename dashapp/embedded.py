@@ -106,7 +106,7 @@ class Demo:
         """Ingest what was published since the last call, at first since `demo_days` ago; returns the scores added."""
         now_us = self._now_us()
         since_us = self._fed_up_to_us or now_us - int(self._settings.demo_days * US_PER_DAY)
-        summary = self._ingest.run(self._feed.items(since_us, now_us), "simulated")
+        summary = self._ingest.run(self._feed.items(since_us, now_us), "simulated", way="simulated")
         self._fed_up_to_us = now_us
         return summary.scores
 

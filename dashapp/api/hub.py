@@ -17,6 +17,7 @@ from dashapp.errors import Overloaded, StoreError, TooManyStreams, UnknownScorer
 from dashapp.model.change import Place
 from dashapp.model.time import US_PER_SECOND, EpochUs, to_iso
 from dashapp.rollup.live import Live, Step
+from dashapp.store.faults import recovered
 from dashapp.store.follow import Watch
 
 log = logging.getLogger(__name__)
@@ -205,6 +206,7 @@ class Hub:
             return  # its reader comes back a second later, when less waits
         except StoreError as error:
             log.warning("a live stream ends, what it missed cannot be read: %s", error)
+            recovered("stream_ended")
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()

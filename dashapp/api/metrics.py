@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from fastapi import APIRouter, Response
@@ -37,6 +38,8 @@ from dashapp.errors import StoreError
 from dashapp.model.time import US_PER_SECOND
 from dashapp.query.cache import ResponseCache
 from dashapp.query.series import SeriesReader
+from dashapp.store import tally
+from dashapp.store.faults import recoveries
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +83,7 @@ class Metrics:
         sources: ReadHealth | None = None,
         jobs: ReadJobs | None = None,
         pools: Sequence[BoundedPool] = (),
+        data_dir: Path | None = None,
     ) -> None:
         self._registry = registry = CollectorRegistry()
         self.request_seconds = Histogram(
@@ -110,6 +114,8 @@ class Metrics:
             registry.register(_SourceCollector(sources))
         if jobs is not None:
             registry.register(_JobCollector(jobs))
+        if data_dir is not None:
+            registry.register(_StoredCollector(data_dir))
         if pools:
             registry.register(_PoolCollector(pools))
         ProcessCollector(registry=registry)
@@ -321,6 +327,27 @@ class _JobCollector(Collector):
             runs.add_metric([job.name], job.runs)
             failures.add_metric([job.name], job.failures)
         yield from (success, due, seconds, failing, runs, failures)
+
+
+class _StoredCollector(Collector):
+    def __init__(self, data_dir: Path) -> None:
+        self._data_dir = data_dir
+
+    def collect(self) -> Iterator[Metric]:
+        """What was rejected and what was recovered from, in whichever process."""
+        items = CounterMetricFamily(
+            "tickertone_rejected_items",
+            "Items rejected on every way into the store, by any process.",
+            labels=["way", "reason"],
+        )
+        for labels, count in tally.read(self._data_dir, "rejected").items():
+            items.add_metric(labels, count)
+        faults = CounterMetricFamily(
+            "tickertone_recovered_faults", "Faults that were recovered from without help.", labels=["fault"]
+        )
+        for fault, count in recoveries(self._data_dir).items():
+            faults.add_metric([fault], count)
+        yield from (items, faults)
 
 
 class _PoolCollector(Collector):

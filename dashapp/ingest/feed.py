@@ -151,7 +151,8 @@ class Feed:
     def _keep(self, name: str, rows: Sequence[Item | Rejection]) -> Kept:
         """Store the items and keep the rejections of a page; all is durable, or a StoreError is raised."""
         items = [row for row in rows if isinstance(row, Item)]
-        summary = self._ingest.run(items, f"feed-{name}", lambda rejection: self._is_new(name, rejection))
+        way = f"feed-{name}"
+        summary = self._ingest.run(items, way, lambda rejection: self._is_new(name, rejection), way=way)
         rejected = summary.rejected + self._keep_rejected(name, [row for row in rows if isinstance(row, Rejection)])
         newest_us = max((item.published_us for item in items), default=None) if summary.accepted else None
         return Kept(summary.accepted, summary.duplicates, rejected, newest_us)
@@ -159,7 +160,8 @@ class Feed:
     def _keep_rejected(self, name: str, rejections: list[Rejection]) -> int:
         """Keep those that were not kept before, in one file a day for each source; returns how many."""
         now_us = self._now_us()
-        kept = RejectedRows(self._data_dir / "rejected", f"feed-{name}", EpochUs(now_us - now_us % US_PER_DAY))
+        way = f"feed-{name}"
+        kept = RejectedRows(self._data_dir, way, EpochUs(now_us - now_us % US_PER_DAY), way=way)
         count = 0
         try:
             for rejection in rejections:

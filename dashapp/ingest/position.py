@@ -18,6 +18,7 @@ from typing import Any
 from dashapp.errors import StoreNotWritable
 from dashapp.ingest.sources.poll import Position
 from dashapp.store import durable
+from dashapp.store.faults import recovered
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,7 @@ class PositionFile:
             return Stored()
         except (OSError, ValueError, KeyError, TypeError) as error:
             log.warning("%s cannot be read (%s); the source is read from its beginning again", self.path, error)
+            recovered("position_unreadable", self.path.parents[1])
             return Stored()
 
     def write(self, stored: Stored) -> None:

@@ -20,8 +20,14 @@ from dashapp.ingest.scoring.scorer import Scorer, score_items
 from dashapp.ingest.sources.columnar import Columns
 from dashapp.model.item import Item
 from dashapp.model.time import EpochUs, to_iso
+from dashapp.store import tally
 from dashapp.store.scores import join_scores, scores_from_arrow, scores_to_arrow, take_scores
 from dashapp.store.store import Store
+
+# The kind of their counts in the store.
+REJECTED = "rejected"
+# So many rejected rows at most are kept and not yet counted when a process is killed.
+_COUNTED_EVERY = 1_000
 
 
 @dataclass(slots=True)
@@ -44,11 +50,15 @@ class IngestSummary:
 class RejectedRows:
     """Where rejected rows are kept with their reasons: a JSONL file, made when the first one comes."""
 
-    def __init__(self, folder: Path, name: str, now_us: int) -> None:
+    def __init__(self, data_dir: Path, name: str, now_us: int, *, way: str) -> None:
+        """`way` is what they are counted by beside their reasons: file, push, or the feed and its source."""
         stamp = re.sub(r"[^0-9TZ]", "", to_iso(now_us))
         safe_name = re.sub(r"[^A-Za-z0-9._-]", "_", name)[-80:]
-        self.path = folder / f"{stamp}-{safe_name}.jsonl"
+        self.path = data_dir / "rejected" / f"{stamp}-{safe_name}.jsonl"
         self._file: TextIO | None = None
+        self._data_dir = data_dir
+        self._way = way
+        self._uncounted: Counter[tuple[str, str]] = Counter()
 
     def keep(self, rejection: Rejection) -> None:
         """Append one rejection; raises StoreNotWritable."""
@@ -63,6 +73,10 @@ class RejectedRows:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 self._file = self.path.open("a", encoding="utf-8")
             self._file.write(json.dumps(line) + "\n")
+            self._uncounted[self._way, rejection.reason] += 1
+            if self._uncounted.total() >= _COUNTED_EVERY:
+                self._file.flush()
+                self._count()
         except OSError as error:
             raise StoreNotWritable(f"{self.path} cannot be written: {error.strerror}.") from error
 
@@ -70,8 +84,16 @@ class RejectedRows:
         """End the file and return its path, None when nothing was rejected."""
         if self._file is None:
             return None
-        self._file.close()
+        try:
+            self._file.close()
+        finally:
+            self._count()
         return self.path
+
+    def _count(self) -> None:
+        if self._uncounted:
+            tally.add(self._data_dir, REJECTED, self._uncounted)
+            self._uncounted.clear()
 
 
 class _Batch:
@@ -133,15 +155,18 @@ class Ingest:
         rows: Iterable[Item | Rejection | Columns],
         name: str,
         is_new: Callable[[Rejection], bool] = lambda rejection: True,
+        *,
+        way: str = "file",
     ) -> IngestSummary:
-        """Store every good row and keep every bad one; `name` says whose rows they are, for the rejected file.
+        """Store every good row and keep every bad one; `name` says whose rows they are, for the rejected file, and
+        `way` how they came, for the count of those.
 
         A rejection of which `is_new` says that it is not is neither kept nor counted.
 
         Raises StoreError; what earlier batches stored stays stored, and running again counts nothing twice.
         """
         summary = IngestSummary(revision=self._store.scores.table.refresh())
-        kept = RejectedRows(self._store.data_dir / "rejected", name, self._now_us())
+        kept = RejectedRows(self._store.data_dir, name, self._now_us(), way=way)
         try:
             for batch in self._batches(rows, summary, kept):
                 for rejection in self._store_batch(batch, summary, name):

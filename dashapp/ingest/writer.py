@@ -215,7 +215,8 @@ class ItemWriter:
             return
         # One file a day and process, opened for each group so that it is complete whenever somebody looks.
         now_us = self._now_us()
-        kept = RejectedRows(store.data_dir / "rejected", f"push-{os.getpid()}", EpochUs(now_us - now_us % US_PER_DAY))
+        day_us = EpochUs(now_us - now_us % US_PER_DAY)
+        kept = RejectedRows(store.data_dir, f"push-{os.getpid()}", day_us, way="push")
         try:
             for rejection in rejections:
                 kept.keep(rejection)

@@ -31,6 +31,7 @@ from flask_caching import Cache
 from flask_caching.backends.base import BaseCache
 
 from dashapp.errors import StoreNotWritable
+from dashapp.store.faults import recovered
 
 log = logging.getLogger(__name__)
 
@@ -292,6 +293,7 @@ class ResponseCache:
             return self._connect()
         except (sqlite3.DatabaseError, TypeError) as error:
             log.warning("the cache in %s is damaged (%s) and begins again", self._directory, error)
+            recovered("cache_damaged")
             shutil.rmtree(self._directory, ignore_errors=True)
             self._claim()
             return self._connect()
@@ -332,6 +334,7 @@ class ResponseCache:
             shutil.rmtree(self._directory, ignore_errors=True)
             try:
                 self._cache = self._open()
+                recovered("cache_damaged")
             except (StoreNotWritable, *_FAILURES) as still:
                 log.warning("the cache in %s cannot begin again: %s", self._directory, still)
 

@@ -25,6 +25,7 @@ from redis.retry import Retry
 
 from dashapp.errors import BadSetting
 from dashapp.query.cache import LOCK_EXPIRE_S, CacheStats, ResponseCache
+from dashapp.store.faults import recovered
 
 log = logging.getLogger(__name__)
 
@@ -139,6 +140,7 @@ class RedisResponseCache(ResponseCache):
         with self._away_guard:
             if not self._is_away():
                 log.warning("Redis failed (%s); for %g s the cache on the disk serves", error, AWAY_S)
+                recovered("redis_away")
             self._away_until_s = time.monotonic() + AWAY_S
 
     def _read(self, key: str) -> bytes | None:

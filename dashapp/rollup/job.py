@@ -19,6 +19,7 @@ from dashapp.model.resolution import RESOLUTIONS, parse_resolution
 from dashapp.model.time import MIN_US
 from dashapp.store.buckets import Written
 from dashapp.store.duck import Duck
+from dashapp.store.faults import recovered
 from dashapp.store.fold import Delta, by_period, fold_dates, joined
 from dashapp.store.locks import exclusive
 from dashapp.store.schema import BUCKET_ROW_SCHEMA
@@ -64,6 +65,7 @@ def rollup(store: Store, *, full: bool = False, engine: Engine | None = None) ->
                 changed = _rollup_once(store, full=full, engine=engine)
             except CommitConflict as error:
                 conflict = error
+                recovered("commit_conflict", store.data_dir)
                 continue
             return RollupResult(store.buckets.seen, changed, time.perf_counter() - started)
     raise conflict

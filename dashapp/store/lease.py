@@ -20,6 +20,7 @@ from typing import Any
 
 from dashapp.errors import JobRunning
 from dashapp.model.time import US_PER_SECOND, EpochUs, to_iso
+from dashapp.store.faults import recovered
 from dashapp.store.locks import attempt
 
 log = logging.getLogger(__name__)
@@ -107,6 +108,7 @@ class Lease:
 
     def __init__(self, data_dir: Path, record: JobRecord, now_us: Callable[[], EpochUs]) -> None:
         self.record = record
+        self._data_dir = data_dir
         self._path = _file(data_dir, record.name)
         self._now_us = now_us
         self._lock = threading.Lock()
@@ -118,6 +120,7 @@ class Lease:
         record = self.record
         if record.started_us is not None:  # its holder did not come to tell how it ended
             self._failed(f"{record.holder} began at {to_iso(record.started_us)} and was ended before it was done.")
+            recovered("job_taken_over", self._data_dir)
         record.holder = holder()
         record.started_us = record.last_start_us = self._now_us()
         record.every_s = every_s

@@ -28,7 +28,7 @@ from dashapp.store.users import Users
 SET_ASIDE = "set-aside"
 # What belongs into a data folder; data/README.md says what each is.
 _KNOWN = {
-    "scores", "buckets", "rejected", "feed", "files", "keys", "jobs", "cache", "spill", "locks", "SIMULATED",
+    "scores", "buckets", "rejected", "counts", "feed", "files", "keys", "jobs", "cache", "spill", "locks", "SIMULATED",
     API_KEYS, USERS, SESSION_SECRET, ENDED_SESSIONS, SET_ASIDE,
 }  # fmt: skip
 _SECRETS = (API_KEYS, USERS, SESSION_SECRET, ENDED_SESSIONS)

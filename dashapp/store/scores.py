@@ -25,6 +25,7 @@ from dashapp.model.score import LABEL_THRESHOLD_E6, MAX_COMMIT_ROWS, POSITION_BI
 from dashapp.model.time import MIN_US, US_PER_DAY, date_of
 from dashapp.store.duck import Duck
 from dashapp.store.durable import read_parquet
+from dashapp.store.faults import recovered
 from dashapp.store.keys import KeyIndex, Keys, key_of, run_files
 from dashapp.store.locks import exclusive
 from dashapp.store.migrations import FORMAT, FORMAT_NAME
@@ -136,6 +137,7 @@ class ScoresTable:
                     return self._append_once(rows, keys, accepted_us, reopen=reopen)
                 except CommitConflict as error:
                     conflict = error
+                    recovered("commit_conflict", self._data_dir)
         raise conflict
 
     def drop(self, before_us: int, *, counted: int) -> Dropped | None:
@@ -150,6 +152,7 @@ class ScoresTable:
                     return self._drop_once(before_us, counted)
                 except CommitConflict as error:
                     conflict = error
+                    recovered("commit_conflict", self._data_dir)
         raise conflict
 
     def expired(self, before_us: int) -> list[DataFile]:

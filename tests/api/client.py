@@ -79,7 +79,7 @@ def api_over(store: Store, now_us: int, *, max_buckets: int = 50_000, default_sc
     clock = Clock(EpochUs(now_us))
     app = FastAPI(openapi_url="/api/openapi.json", docs_url=None, redoc_url=None)
     problems.install(app)
-    metrics = Metrics(reader, cache, jobs=partial(records, store.data_dir))
+    metrics = Metrics(reader, cache, jobs=partial(records, store.data_dir), data_dir=store.data_dir)
     app.add_middleware(RequestMetrics, metrics=metrics)
     with ThreadPoolExecutor(4) as pool, start_blocking_portal() as portal:
         health = partial(read_health, store.data_dir)

@@ -113,7 +113,7 @@ def test_a_store_that_cannot_be_written_moves_no_position_and_loses_nothing(
     chosen = settings(feed_rss_urls=f"{stand.url}/feed")
     feed = Feed(chosen, now_us)
 
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise StoreNotWritable("the disk is full.")
 
     with monkeypatch.context() as patch:
@@ -140,9 +140,9 @@ def test_a_position_moves_after_the_items_before_it_are_stored_never_earlier(
         feed = Feed(chosen, now_us)
         run = feed._ingest.run
 
-        def watched(*asked: Any, run: Any = run) -> Any:
+        def watched(*asked: Any, run: Any = run, **how: Any) -> Any:
             before = etag()
-            summary = run(*asked)
+            summary = run(*asked, **how)
             etags.append((before, etag()))
             return summary
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from dashapp.errors import StoreDamaged, StoreNotWritable, StoreUnreachable
 from dashapp.store import durable
+from dashapp.store.faults import recovered
 from dashapp.store.remedies import remedy
 from dashapp.store.storage import LAST_CHECKPOINT, LOG, Found, checkpoint_name, entry_name
 
@@ -65,6 +66,8 @@ class Disk:
                 path.unlink(missing_ok=True)
         except OSError:  # a disk that cannot be written: the error that led here says more
             return False
+        if torn:
+            recovered("checkpoint_torn", self._root.parent)
         return bool(torn)
 
     def has_entry(self, version: int) -> bool:

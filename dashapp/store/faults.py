@@ -11,6 +11,7 @@ from dashapp.store import tally
 FAULTS: dict[str, str] = {
     # counted in the store, whichever process met them
     "commit_conflict": "Another writer committed first, and the commit was made again.",
+    "checkpoint_torn": "A checkpoint of a log could not be read and was removed; the log says the same.",
     "job_taken_over": "A job was begun whose holder had died in the middle of it.",
     "position_unreadable": "Where a source was read up to could not be read; it is read from its beginning.",
     # counted by the process that met them

@@ -159,7 +159,8 @@ class Place:
                     f"{(record.expires_us - self.now_us) / US_PER_SECOND / 60:,.0f} minutes from now. One is usual.",
                     "A clock was ahead when it was written. "
                     + ("On this machine the kernel knows better: no job waits for it." if here else "The job waits."),
-                    "Set the clocks. `tickertone doctor --repair` sets the record aside.",
+                    "Set the clocks. `tickertone doctor --repair` sets the record aside; where another machine's job "
+                    "changes tables it does not: make sure that the job is over, and delete the record.",
                     Mend.ASIDE,
                 )
 

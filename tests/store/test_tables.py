@@ -19,6 +19,7 @@ from dashapp.config import Settings
 from dashapp.errors import CommitConflict, StoreDamaged, StoreMissing, StoreNotWritable
 from dashapp.rollup.job import rollup
 from dashapp.store.disk import Disk
+from dashapp.store.faults import recoveries
 from dashapp.store.store import Store
 from dashapp.store.tables import CHECKPOINT_EVERY, DataFile, NewFile, Table
 from tests.stores import append, expected_buckets, open_store, score, shown_buckets, stored_scores, verification
@@ -215,6 +216,8 @@ def test_a_torn_checkpoint_costs_nothing_since_the_log_says_the_same(
     assert (table.version, table.transaction_version("rollup")) == (130, 130)
     assert held(table) == long_log[1]
     assert table.commit(table.write([new_file(131)])) == 131
+    is_needed = torn == "*.checkpoint.parquet"  # without the hint alone a table is opened all the same
+    assert recoveries(tmp_path)["checkpoint_torn"] == is_needed
 
 
 def numbers(root: Path, suffix: str) -> list[int]:

@@ -11,7 +11,7 @@ import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from dashapp.errors import CommitConflict
@@ -135,10 +135,10 @@ class Job:
         try:
             for _, of_year in itertools.groupby(self._parts(pool, duck, files), lambda part: part.month[:4]):
                 months = [
-                    self.gather("month", list(of_month))
+                    self.gather("month", list(of_month), pool)
                     for _, of_month in itertools.groupby(of_year, lambda part: part.month)
                 ]
-                yield from self.gather("year", months).written
+                yield from self.gather("year", months, pool).written
         finally:
             pool.shutdown(cancel_futures=True)
             duck.close()
@@ -169,12 +169,20 @@ class Job:
         rest = deltas[len(by_day) :]  # the finest come first
         return Part(batch.month, [written for delta in by_day for written in self._write(delta)], rest)
 
-    def gather(self, period_kind: str, parts: Sequence[Part]) -> Part:
-        """The parts of one period of a kind together, at least one: what is kept by it is written."""
-        own = [delta for part in parts for delta in part.rest if delta.resolution.period_kind == period_kind]
-        rest = [delta for part in parts for delta in part.rest if delta.resolution.period_kind != period_kind]
+    def gather(self, period_kind: str, parts: Sequence[Part], pool: Executor | None = None) -> Part:
+        """The parts of one period of a kind together, at least one: what is kept by it is written, its resolutions
+        side by side where there is a pool."""
+        deltas = [delta for part in parts for delta in part.rest]
+        own = [
+            [delta for delta in deltas if delta.resolution == each]
+            for each in RESOLUTIONS
+            if each.period_kind == period_kind
+        ]
+        rest = [delta for delta in deltas if delta.resolution.period_kind != period_kind]
         written = [each for part in parts for each in part.written]
-        return Part(parts[0].month, [*written, *self._write_joined(own)], rest)
+        for of_resolution in (pool.map if pool else map)(self._write_joined, filter(None, own)):
+            written += of_resolution
+        return Part(parts[0].month, written, rest)
 
     def _parts(self, pool: ThreadPoolExecutor, duck: Duck, files: Sequence[DataFile]) -> Iterator[Part]:
         """All parts in order, never more than _AHEAD of them at work or waiting to be taken."""
@@ -186,11 +194,8 @@ class Job:
         while ahead:
             yield ahead.popleft().result()
 
-    def _write_joined(self, deltas: Sequence[Delta]) -> Iterator[Written]:
-        for resolution in RESOLUTIONS:
-            own = [delta for delta in deltas if delta.resolution == resolution]
-            if own:
-                yield from self._write(joined(own))
+    def _write_joined(self, deltas: Sequence[Delta]) -> list[Written]:
+        return self._write(joined(deltas))
 
     def _write(self, delta: Delta) -> list[Written]:
         return [

@@ -8,7 +8,7 @@ times the whole fold).
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import duckdb
 import pyarrow as pa
 
 from dashapp.errors import StoreDamaged, StoreError
-from dashapp.model.resolution import Resolution
+from dashapp.model.resolution import RESOLUTIONS, Resolution
 from dashapp.model.score import LABEL_THRESHOLD_E6
 
 
@@ -119,17 +119,14 @@ IN_ORDER_SQL = f"""
     SELECT {_FOLD_COLUMNS} FROM read_parquet($files) WHERE position >= $from_position
     ORDER BY time_bucket(INTERVAL '1 day', make_timestamp(published_us)), ticker, scorer, published_us, item_id"""
 
+# The bucket of each resolution, a column each, that holds `moment_us` of the table `moments`, in its order.
+BUCKET_STARTS_SQL = f"""
+    SELECT {", ".join(f'{bucket_start("moment_us", each)} AS "{each.name}"' for each in RESOLUTIONS)} FROM moments"""
+
 _LABEL_COUNTS = f"""
         count_if(score_e6 >= {LABEL_THRESHOLD_E6:d})::BIGINT AS positive,
         count_if(abs(score_e6) < {LABEL_THRESHOLD_E6:d})::BIGINT AS neutral,
         count_if(score_e6 <= -{LABEL_THRESHOLD_E6:d})::BIGINT AS negative"""
-
-
-def bucket_starts_sql(resolutions: Sequence[Resolution]) -> str:
-    """SQL for the buckets of each resolution, a column each, that hold `moment_us` of the table `moments`, in its
-    order."""
-    columns = ", ".join(f'{bucket_start("moment_us", each)} AS "{each.name}"' for each in resolutions)
-    return f"SELECT {columns} FROM moments"
 
 
 def fold_sql(rows: str, resolution: Resolution) -> str:

@@ -5,6 +5,7 @@ import * as arrangement from "./arrangement.mjs";
 import * as chart from "./chart.mjs";
 import { age } from "./clock.mjs";
 import { make } from "./element.mjs";
+import { painted } from "./frame.mjs";
 import * as readout from "./readout.mjs";
 import { draw } from "./sketch.mjs";
 
@@ -16,16 +17,22 @@ const LEAST_PX = 90;
 let layer = null;
 let sheets = new Map();
 let shown = null;
+let settled = Promise.resolve();
+
+/** Once all that was to be drawn is on the screen. */
+export const whole = () => settled;
 
 /** Whether something is drawn. */
 export const isThere = () => layer !== null;
 
 /**
  * Shows a view: `figures` by ticker, which may be some of its tickers. `about` is {zone, stop_ms, isSimulated, heard_ms};
- * heard_ms says when what is drawn was last true, null where the server has just said it.
+ * heard_ms says when what is drawn was last true, null where the server has just said it. The first chart is on the
+ * screen before the others are drawn: to paint ten takes longer than all that comes before.
  */
 export function show(view, figures, about) {
-  if (!layer) lay(view);
+  const isFirst = !layer;
+  if (isFirst) lay(view);
   shown = { view, figures, about };
   layer.querySelector(".badge").hidden = !about.isSimulated;
   const state = layer.querySelector(".feed");
@@ -36,12 +43,23 @@ export function show(view, figures, about) {
     const { card, sheet } = sheets.get(ticker);
     return { card, sheet, figure, size: { width: sheet.clientWidth, height: sheet.clientHeight } };
   });
-  for (const { card, sheet, figure, size } of sized) {
-    if (size.width < LEAST_PX || size.height < LEAST_PX) continue;
+  const one = ({ card, sheet, figure, size }) => {
+    if (size.width < LEAST_PX || size.height < LEAST_PX) return;
     draw(sheet, size, figure, about.zone);
     readout.write(card.querySelector(".readout"), chart.figures(null, figure.data[0], about.stop_ms));
     card.toggleAttribute("data-drawn", true);
+  };
+  if (!isFirst) {
+    sized.forEach(one);
+    return;
   }
+  one(sized[0]);
+  const begun = shown;
+  // Two frames: during the first one the chart is still on its way to the screen.
+  settled = painted()
+    .then(painted)
+    .then(() => shown === begun && sized.slice(1).forEach(one))
+    .then(painted);
 }
 
 /** The chart of a ticker is drawn, or there is something else to see in its place. */

@@ -87,14 +87,6 @@ async function sketchAll() {
 
 const wait = (ms) => new Promise((resolve) => void setTimeout(resolve, ms));
 
-/** The next frame is on the screen, or none is painted, as in a tab that nobody sees. */
-function painted() {
-  return new Promise((resolve) => {
-    requestAnimationFrame(() => setTimeout(resolve, 0));
-    setTimeout(resolve, 200);
-  });
-}
-
 /** Fetches what comes next, without running it yet. */
 function fetchAhead(later) {
   for (const link of later.querySelectorAll("link")) document.head.append(link.cloneNode());
@@ -124,7 +116,7 @@ async function begin() {
   // After what the first charts wait for, which it would only hold up.
   void Promise.race([sketched, wait(HOLD_MS)]).then(() => fetchAhead(content));
   const isSketched = await Promise.race([sketched, wait(PATIENCE_MS)]);
-  if (isSketched) await painted();
+  if (isSketched) await sketches.whole();
   await bringDash(content);
 }
 

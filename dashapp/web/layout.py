@@ -54,8 +54,8 @@ CHUNK_FORM = 1
 # What the sketches of the first charts need, before anything else is fetched.
 FIRST_MODULES = (
     "start", "address", "arrangement", "axis", "brush", "cache", "candles", "chart", "choice", "chunks", "clock",
-    "element", "evidence", "ground", "preload", "readout", "session", "shelf", "sketch", "sketches", "stage", "stream",
-    "theme", "ticks", "view", "watchlist", "zone", "zones",
+    "element", "evidence", "frame", "ground", "preload", "readout", "session", "shelf", "sketch", "sketches", "stage",
+    "stream", "theme", "ticks", "view", "watchlist", "zone", "zones",
 )  # fmt: skip
 # What the first chart needs beside; assets/desk.mjs fetches the rest once there is one.
 MODULES = (

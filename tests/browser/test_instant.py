@@ -231,13 +231,19 @@ OUTLINES = """(which) => Object.fromEntries([...document.querySelectorAll(which)
     const told = [...paths].map((path) => `${path.getAttribute("class")}: ${path.getAttribute("d")}`);
     return [card.querySelector("h2").textContent, told.sort()]; }))"""
 SKETCHED = "() => document.querySelectorAll('.sketch[data-drawn]').length === 2"
+# How many sketches there are each time there is another one.
+STEPS = """window.steps = [];
+    new MutationObserver(() => window.steps.push(document.querySelectorAll(".sketch[data-drawn]").length))
+        .observe(document, { subtree: true, attributes: true, attributeFilter: ["data-drawn"] });"""
 
 
 def test_the_first_charts_are_sketched_before_dash_is_there_as_they_will_be_drawn(page: Page, site: Server) -> None:
     held: list[Route] = []
     page.route("**/dash_renderer*", lambda route: held.append(route))
+    page.add_init_script(STEPS)
     page.goto(f"{site.url}/?tickers=T00,T03&resolution=1h&range=fit")
     until(page, SKETCHED)
+    assert page.evaluate("steps") == [1, 2], "the first chart is on the screen before the second is drawn"
     sketched, heads = page.evaluate(OUTLINES, ".sketch"), page.locator(".sketch .readout").all_inner_texts()
     times = page.locator(".sketch .axis span:visible").all_inner_texts()
     assert page.evaluate("[document.querySelector('#grid'), document.querySelector('.js-plotly-plot')]") == [None, None]

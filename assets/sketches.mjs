@@ -17,6 +17,7 @@ const LEAST_PX = 90;
 let layer = null;
 let sheets = new Map();
 let shown = null;
+const gone = new Set(); // whose chart is there already
 let settled = Promise.resolve();
 
 /** Once all that was to be drawn is on the screen. */
@@ -39,31 +40,37 @@ export function show(view, figures, about) {
   layer.toggleAttribute("data-kept", about.heard_ms !== null);
   state.hidden = about.heard_ms === null;
   state.textContent = about.heard_ms === null ? "" : `kept · ${age(Date.now() - about.heard_ms)}`;
-  const sized = [...figures].map(([ticker, figure]) => {
-    const { card, sheet } = sheets.get(ticker);
-    return { card, sheet, figure, size: { width: sheet.clientWidth, height: sheet.clientHeight } };
-  });
-  const one = ({ card, sheet, figure, size }) => {
-    if (size.width < LEAST_PX || size.height < LEAST_PX) return;
-    draw(sheet, size, figure, about.zone);
-    readout.write(card.querySelector(".readout"), chart.figures(null, figure.data[0], about.stop_ms));
-    card.toggleAttribute("data-drawn", true);
-  };
-  if (!isFirst) {
-    sized.forEach(one);
-    return;
-  }
-  one(sized[0]);
-  const begun = shown;
+  const [first] = figures.keys();
+  drawAll(isFirst ? (ticker) => ticker === first : () => true);
+  if (!isFirst) return;
   // Two frames: during the first one the chart is still on its way to the screen.
   settled = painted()
     .then(painted)
-    .then(() => shown === begun && sized.slice(1).forEach(one))
+    .then(() => layer && drawAll((ticker) => !sheets.get(ticker).card.hasAttribute("data-drawn")))
     .then(painted);
+}
+
+/** Draws what is shown of these tickers, but for those whose chart is there already. */
+function drawAll(which) {
+  const { figures, about } = shown;
+  // Asked of all before the first is drawn: a question after a change makes the browser lay out the page once more.
+  const sized = [...figures]
+    .filter(([ticker]) => !gone.has(ticker) && which(ticker))
+    .map(([ticker, figure]) => {
+      const { card, sheet } = sheets.get(ticker);
+      return { card, sheet, figure, size: { width: sheet.clientWidth, height: sheet.clientHeight } };
+    });
+  for (const { card, sheet, figure, size } of sized) {
+    if (size.width < LEAST_PX || size.height < LEAST_PX) continue;
+    draw(sheet, size, figure, about.zone);
+    readout.write(card.querySelector(".readout"), chart.figures(null, figure.data[0], about.stop_ms));
+    card.toggleAttribute("data-drawn", true);
+  }
 }
 
 /** The chart of a ticker is drawn, or there is something else to see in its place. */
 export function leave(ticker) {
+  gone.add(ticker);
   sheets.get(ticker)?.card.removeAttribute("data-drawn");
   if (layer && !layer.querySelector("[data-drawn]")) clear();
 }
@@ -74,6 +81,7 @@ export function clear(view = null) {
   layer.remove();
   layer = shown = null;
   sheets = new Map();
+  gone.clear();
   window.removeEventListener("resize", again);
 }
 
@@ -101,7 +109,4 @@ function lay(view) {
   setTimeout(() => laid === layer && clear(), MOST_MS);
 }
 
-function again() {
-  const left = [...shown.figures].filter(([ticker]) => sheets.get(ticker).card.hasAttribute("data-drawn"));
-  show(shown.view, new Map(left), shown.about);
-}
+const again = () => drawAll(() => true);

@@ -215,7 +215,7 @@ def ingest(asked: argparse.Namespace, settings: Settings) -> int:
                     unreadable.append(error)
 
     name = Path(asked.files[0]).name if len(asked.files) == 1 else f"{len(asked.files)}-files"
-    summary = job.run(rows(), name)
+    summary = job.run(rows(), name, way="file")
     if not unreadable or len(asked.files) > 1:
         emit(asked, _summary_json(summary), _summary_text(summary))
     for error in unreadable:

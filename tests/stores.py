@@ -24,6 +24,7 @@ from dashapp.store import buckets as buckets_module
 from dashapp.store import fold as fold_module
 from dashapp.store import merge as merge_module
 from dashapp.store import reader as reader_module
+from dashapp.store import scan as scan_module
 from dashapp.store import scores as scores_module
 from dashapp.store.reader import Reader
 from dashapp.store.schema import BUCKET_ROW_SCHEMA, SOURCE_SEPARATOR
@@ -60,6 +61,8 @@ def nothing_is_few() -> Iterator[None]:
         mock.patch.object(fold_module, "_FEW_SOURCES", 2),
         mock.patch.object(reader_module, "TAIL_ROWS_IN_MEMORY", 0),
         mock.patch.object(reader_module, "_FEW_FILES", 0),
+        mock.patch.object(scan_module, "_FEW_RUNS", 0),
+        mock.patch.object(scan_module, "_FEW_ROWS", 0),
     ):
         yield
 

@@ -334,18 +334,23 @@ class _StoredCollector(Collector):
         self._data_dir = data_dir
 
     def collect(self) -> Iterator[Metric]:
-        """What was rejected and what was recovered from, in whichever process."""
+        """What was rejected, and what was recovered from; none of them while the counts cannot be read."""
         items = CounterMetricFamily(
             "tickertone_rejected_items",
             "Items rejected on every way into the store, by any process.",
             labels=["way", "reason"],
         )
-        for labels, count in tally.read(self._data_dir, "rejected").items():
+        try:
+            rejected, recovered = tally.read(self._data_dir, tally.REJECTED), recoveries(self._data_dir)
+        except OSError as error:
+            log.warning("counts cannot be read: %s", error)
+            return
+        for labels, count in rejected.items():
             items.add_metric(labels, count)
         faults = CounterMetricFamily(
             "tickertone_recovered_faults", "Faults that were recovered from without help.", labels=["fault"]
         )
-        for fault, count in recoveries(self._data_dir).items():
+        for fault, count in recovered.items():
             faults.add_metric([fault], count)
         yield from (items, faults)
 

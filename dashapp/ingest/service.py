@@ -21,11 +21,10 @@ from dashapp.ingest.sources.columnar import Columns
 from dashapp.model.item import Item
 from dashapp.model.time import EpochUs, to_iso
 from dashapp.store import tally
+from dashapp.store.remedies import remedy
 from dashapp.store.scores import join_scores, scores_from_arrow, scores_to_arrow, take_scores
 from dashapp.store.store import Store
 
-# The kind of their counts in the store.
-REJECTED = "rejected"
 # So many rejected rows at most are kept and not yet counted when a process is killed.
 _COUNTED_EVERY = 1_000
 
@@ -78,7 +77,7 @@ class RejectedRows:
                 self._file.flush()
                 self._count()
         except OSError as error:
-            raise StoreNotWritable(f"{self.path} cannot be written: {error.strerror}.") from error
+            raise self._not_written(error) from error
 
     def close(self) -> Path | None:
         """End the file and return its path, None when nothing was rejected."""
@@ -86,13 +85,17 @@ class RejectedRows:
             return None
         try:
             self._file.close()
-        finally:
-            self._count()
+        except OSError as error:  # rows were in memory until now
+            raise self._not_written(error) from error
+        self._count()
         return self.path
+
+    def _not_written(self, error: OSError) -> StoreNotWritable:
+        return StoreNotWritable(f"{self.path} cannot be written: {error.strerror}.{remedy(error)}")
 
     def _count(self) -> None:
         if self._uncounted:
-            tally.add(self._data_dir, REJECTED, self._uncounted)
+            tally.add(self._data_dir, tally.REJECTED, self._uncounted)
             self._uncounted.clear()
 
 
@@ -156,7 +159,7 @@ class Ingest:
         name: str,
         is_new: Callable[[Rejection], bool] = lambda rejection: True,
         *,
-        way: str = "file",
+        way: str,
     ) -> IngestSummary:
         """Store every good row and keep every bad one; `name` says whose rows they are, for the rejected file, and
         `way` how they came, for the count of those.

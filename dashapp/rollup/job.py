@@ -59,15 +59,19 @@ def rollup(store: Store, *, full: bool = False, engine: Engine | None = None) ->
     committing first, and what the engine raises.
     """
     started = time.perf_counter()
+    conflict: CommitConflict | None = None
     for _ in range(_ATTEMPTS):
         with exclusive(store.data_dir / "locks" / "rollup.lock"):
             try:
                 changed = _rollup_once(store, full=full, engine=engine)
             except CommitConflict as error:
                 conflict = error
-                recovered("commit_conflict", store.data_dir)
                 continue
-            return RollupResult(store.buckets.seen, changed, time.perf_counter() - started)
+            result = RollupResult(store.buckets.seen, changed, time.perf_counter() - started)
+        if conflict is not None:
+            recovered("commit_conflict", store.data_dir)
+        return result
+    assert conflict is not None
     raise conflict
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from dashapp.errors import CommitConflict, StoreDamaged
 from dashapp.store.duck import Cursor
+from dashapp.store.faults import recovered
 from dashapp.store.locks import exclusive
 from dashapp.store.schema import SCORE_TABLE_SCHEMA
 from dashapp.store.store import Store
@@ -103,6 +104,7 @@ def _replace(store: Store, date: str, files: Sequence[DataFile]) -> None:
                 f"{new[0]} does not hold the rows of the {len(files)} files it was made from; it was not put in "
                 "their place. Check the disk and the memory of this machine."
             )
+    conflict: CommitConflict | None = None
     for _ in range(_COMMIT_ATTEMPTS):
         with exclusive(store.data_dir / "locks" / "scores.lock"):
             table.refresh()
@@ -110,9 +112,13 @@ def _replace(store: Store, date: str, files: Sequence[DataFile]) -> None:
                 return  # another compaction was first; the file written here is swept away by the next vacuum
             try:
                 table.commit(written, files, is_news=False, metadata={"compacted": len(files)})
-                return
             except CommitConflict as error:
                 conflict = error
+                continue
+        if conflict is not None:
+            recovered("commit_conflict", store.data_dir)
+        return
+    assert conflict is not None
     raise conflict
 
 

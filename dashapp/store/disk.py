@@ -60,15 +60,15 @@ class Disk:
         was flushed and read before.
         """
         torn = [path for path in (self._root / LOG).glob("*.checkpoint.parquet") if not durable.is_parquet(path)]
-        torn += [path for path in [self._root / LAST_CHECKPOINT] if path.exists()]
+        hints = [path for path in [self._root / LAST_CHECKPOINT] if path.exists()]
         try:
-            for path in torn:
+            for path in (*torn, *hints):
                 path.unlink(missing_ok=True)
         except OSError:  # a disk that cannot be written: the error that led here says more
             return False
         if torn:
             recovered("checkpoint_torn", self._root.parent)
-        return bool(torn)
+        return bool(torn or hints)
 
     def has_entry(self, version: int) -> bool:
         """Whether the log has the entry of a version; 10 µs."""

@@ -5,28 +5,29 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from pathlib import Path
+from typing import Literal, get_args
 
 from dashapp.store import tally
 
-FAULTS: dict[str, str] = {
-    # counted in the store, whichever process met them
-    "commit_conflict": "Another writer committed first, and the commit was made again.",
-    "checkpoint_torn": "A checkpoint of a log could not be read and was removed; the log says the same.",
-    "job_taken_over": "A job was begun whose holder had died in the middle of it.",
-    "position_unreadable": "Where a source was read up to could not be read; it is read from its beginning.",
-    # counted by the process that met them
-    "cache_damaged": "The cache was damaged and began again.",
-    "redis_away": "Redis failed, and the cache on the disk serves.",
-    "stream_ended": "A live stream ended since what it missed could not be read; its reader comes back.",
-}
+# docs/api.md says what each is.
+Fault = Literal[
+    "commit_conflict",
+    "checkpoint_torn",
+    "job_taken_over",
+    "position_unreadable",
+    "cache_damaged",
+    "redis_away",
+    "stream_ended",
+]
+FAULTS: tuple[Fault, ...] = get_args(Fault)
 
 _KIND = "recovered"
 _guard = threading.Lock()
 _here: Counter[str] = Counter()
 
 
-def recovered(fault: str, data_dir: Path | None = None) -> None:
-    """Count a fault of the table: in the store of this data folder, or else in this process."""
+def recovered(fault: Fault, data_dir: Path | None = None) -> None:
+    """Count a fault: in the store of this data folder, or else in this process, which alone tells of it then."""
     if data_dir is not None:
         tally.add(data_dir, _KIND, {(fault, ""): 1})
         return
@@ -35,7 +36,7 @@ def recovered(fault: str, data_dir: Path | None = None) -> None:
 
 
 def recoveries(data_dir: Path) -> dict[str, int]:
-    """How often each fault of the table was recovered from, as far as this process and the store know."""
+    """How often each fault was recovered from, as far as this process and the store know; raises OSError."""
     stored = tally.read(data_dir, _KIND)
     with _guard:
         return {fault: stored.get((fault, ""), 0) + _here[fault] for fault in FAULTS}

@@ -99,17 +99,30 @@ def by_period(delta: Delta) -> list[NewFile]:
 def _rows_in_order(cursor: Cursor, files: Sequence[DataFile], from_position: int) -> pa.Table:
     """The scores from a position on, by date, ticker, scorer, time and id: FOLD_COLUMNS, those of _TEXTS as
     dictionaries."""
-    if len(files) == 1:  # is of one date, and in that order already
+    if len(files) == 1:  # is of one date, and in that order already, unless somebody else has written it
         rows = _read(files[0])
         if files[0].bounds["position"][0] < from_position:
             rows = rows.filter(pc.field("position") >= from_position)
-        return rows.unify_dictionaries().combine_chunks()
+        rows = rows.unify_dictionaries().combine_chunks()
+        if _is_in_order(rows):
+            return rows
     params = {"files": paths(files), "from_position": from_position}
     rows = cursor.table(IN_ORDER_SQL, params).combine_chunks()
     for name in _TEXTS:
         place = rows.column_names.index(name)
         rows = rows.set_column(place, name, rows.column(place).combine_chunks().dictionary_encode())
     return rows
+
+
+def _is_in_order(rows: pa.Table) -> bool:
+    """Whether the scores of each ticker and scorer lie side by side, by time; 1 ms for 300,000."""
+    ticker, scorer = (rows.column(name).combine_chunks() for name in ("ticker", "scorer"))
+    tickers, scorers = ticker.indices.to_numpy(), scorer.indices.to_numpy()
+    published_us = rows.column("published_us").to_numpy()
+    begins = (tickers[1:] != tickers[:-1]) | (scorers[1:] != scorers[:-1])
+    heads = np.concatenate([[0], np.flatnonzero(begins) + 1])
+    series = tickers[heads].astype(np.int64) * len(scorer.dictionary) + scorers[heads]
+    return len(np.unique(series)) == len(series) and bool(np.all(begins | (published_us[1:] >= published_us[:-1])))
 
 
 def _read(file: DataFile) -> pa.Table:

@@ -62,11 +62,17 @@ _ENCODED_TYPES = {"ticker": _ENCODED, "scorer": _ENCODED, "sources": pa.list_(_E
 ENCODED_BUCKET_ROW_SCHEMA = pa.schema(
     [field.with_type(_ENCODED_TYPES.get(field.name, field.type)) for field in BUCKET_ROW_SCHEMA]
 )
-# The same rows on their way from one file into the next. (Texts in lists cannot be read as numbers, where several row
-# groups have a dictionary each.)
-STORED_BUCKET_ROW_SCHEMA = pa.schema(
-    [field.with_type(_ENCODED) if field.name in ("ticker", "scorer") else field for field in BUCKET_ROW_SCHEMA]
-)
+# Texts that recur in nearly every row: read as numbers of a dictionary, 0.5 ms less each for a row group. (Texts in
+# lists cannot be, where several row groups have a dictionary each.)
+RECURRING = ("ticker", "scorer")
+
+
+def as_read(schema: pa.Schema) -> pa.Schema:
+    """These columns on their way out of files: the texts of RECURRING encoded."""
+    return pa.schema([field.with_type(_ENCODED) if field.name in RECURRING else field for field in schema])
+
+
+STORED_BUCKET_ROW_SCHEMA = as_read(BUCKET_ROW_SCHEMA)
 BUCKET_TABLE_SCHEMA = pa.schema(
     [
         pa.field("resolution", pa.string(), nullable=False),

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -54,6 +55,8 @@ SEALED, _DROPPED, _DROPPED_AT = "sealed", "dropped", "dropped-at"
 _DROPPED_KEYS = re.compile(r"_dropped/([0-9]{20})-[0-9a-f-]{36}\.parquet")
 # Scores hashed at once when they are dropped.
 _PORTION_ROWS = 5_000_000
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +134,7 @@ class ScoresTable:
         if rows.num_rows == 0:
             return Appended(None, np.zeros(0, dtype=np.bool_), np.zeros(0, dtype=np.bool_))
         keys = self._keys_of(rows)
-        for _ in range(_COMMIT_ATTEMPTS):
-            with exclusive(self._data_dir / "locks" / "scores.lock"):
-                try:
-                    return self._append_once(rows, keys, accepted_us, reopen=reopen)
-                except CommitConflict as error:
-                    conflict = error
-                    recovered("commit_conflict", self._data_dir)
-        raise conflict
+        return self._committed(lambda: self._append_once(rows, keys, accepted_us, reopen=reopen))
 
     def drop(self, before_us: int, *, counted: int) -> Dropped | None:
         """Drop the scores published before a moment, the start of a date, and seal their period, in one commit.
@@ -146,13 +142,22 @@ class ScoresTable:
         Every one of them must be in the buckets, which count up to the version `counted`: None when some are not, and
         nothing is changed then. Raises StoreNotWritable, CommitConflict.
         """
+        return self._committed(lambda: self._drop_once(before_us, counted))
+
+    def _committed(self, attempt: Callable[[], T]) -> T:
+        """What an attempt to commit comes to, made again when others, who have no lock of ours, committed first."""
+        conflict: CommitConflict | None = None
         for _ in range(_COMMIT_ATTEMPTS):
             with exclusive(self._data_dir / "locks" / "scores.lock"):
                 try:
-                    return self._drop_once(before_us, counted)
+                    done = attempt()
                 except CommitConflict as error:
                     conflict = error
-                    recovered("commit_conflict", self._data_dir)
+                    continue
+            if conflict is not None:
+                recovered("commit_conflict", self._data_dir)
+            return done
+        assert conflict is not None
         raise conflict
 
     def expired(self, before_us: int) -> list[DataFile]:

@@ -18,6 +18,8 @@ from dashapp.store.locks import exclusive
 
 log = logging.getLogger(__name__)
 
+# A kind of counts: of rejected rows, by way and reason.
+REJECTED = "rejected"
 # What is counted: by two labels, such as way and reason.
 Counts = Mapping[tuple[str, str], int]
 
@@ -38,11 +40,11 @@ def add(data_dir: Path, kind: str, counts: Counts) -> None:
 
 
 def read(data_dir: Path, kind: str) -> dict[tuple[str, str], int]:
-    """The counts of a kind; empty where there are none, or what was written cannot be read."""
+    """The counts of a kind; empty where there are none, or what was written is damaged. Raises OSError as it comes."""
     try:
         rows = json.loads(_file(data_dir, kind).read_bytes())
         return {(str(first), str(second)): int(count) for first, second, count in rows}
-    except (OSError, ValueError, TypeError):
+    except (FileNotFoundError, ValueError, TypeError, OverflowError):
         return {}
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from dashapp import cli
 from dashapp.clock import now_us
+from dashapp.errors import CommitConflict
 from dashapp.ingest.position import PositionFile
 from dashapp.ingest.rejects import Rejection
 from dashapp.ingest.service import RejectedRows
@@ -37,6 +38,7 @@ _DIES = """
 import os, sys
 from pathlib import Path
 from dashapp.clock import now_us
+from dashapp.errors import CommitConflict
 from dashapp.store.lease import leased
 with leased(Path(sys.argv[1]), "rollup", now_us, wait_until=None) as lease:
     lease.begin(None)
@@ -78,16 +80,16 @@ def test_processes_count_at_once_and_a_killed_one_leaves_a_whole_count(tmp_path:
         each.stdout.readline()
     before = 0
     while any(each.poll() is None for each in adders):
-        now = tally.read(tmp_path, "rejected").get(("file", "bad_json"), 0)
+        now = tally.read(tmp_path, tally.REJECTED).get(("file", "bad_json"), 0)
         assert now >= before
         before = now
     endless.send_signal(signal.SIGKILL)
     for each in (*adders, endless):
         each.communicate()
-    left = tally.read(tmp_path, "rejected")["file", "bad_json"]
+    left = tally.read(tmp_path, tally.REJECTED)["file", "bad_json"]
     assert left >= 200
-    tally.add(tmp_path, "rejected", {("file", "bad_json"): 1})
-    assert tally.read(tmp_path, "rejected") == {("file", "bad_json"): left + 1}
+    tally.add(tmp_path, tally.REJECTED, {("file", "bad_json"): 1})
+    assert tally.read(tmp_path, tally.REJECTED) == {("file", "bad_json"): left + 1}
 
 
 def test_recovered_faults_are_counted(tmp_path: Path) -> None:
@@ -122,3 +124,37 @@ def test_recovered_faults_are_counted(tmp_path: Path) -> None:
     risen = {fault: told[name, (("fault", fault),)] - before[fault] for fault in FAULTS}
     met = ("job_taken_over", "position_unreadable", "cache_damaged", "commit_conflict")
     assert risen == {fault: int(fault in met) for fault in FAULTS}
+
+
+def test_a_conflict_that_nothing_came_of_is_no_recovery(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "store")
+    with (
+        mock.patch.object(store.scores.table, "commit", side_effect=CommitConflict("others are always first")),
+        pytest.raises(CommitConflict),
+    ):
+        append(store, [score("a", FIRST, 1)])
+    assert recoveries(store.data_dir)["commit_conflict"] == 0
+
+
+@pytest.mark.parametrize("damage", ['{"file": 1}', "[[1, 2]]", '[["a", "b", Infinity]]', ""])
+def test_damaged_counts_begin_again(tmp_path: Path, damage: str) -> None:
+    tally.add(tmp_path, tally.REJECTED, {("file", "bad_json"): 7})
+    (tmp_path / "counts" / "rejected.json").write_text(damage)
+    assert tally.read(tmp_path, tally.REJECTED) == {}
+    tally.add(tmp_path, tally.REJECTED, {("file", "bad_json"): 1})
+    assert tally.read(tmp_path, tally.REJECTED) == {("file", "bad_json"): 1}
+
+
+def test_counts_that_cannot_be_read_now_are_told_by_nobody_and_not_lost(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "store")
+    tally.add(store.data_dir, tally.REJECTED, {("file", "bad_json"): 7})
+    with mock.patch.object(Path, "read_bytes", side_effect=PermissionError(13, "Permission denied")):
+        tally.add(store.data_dir, tally.REJECTED, {("file", "bad_json"): 1})
+        with api_over(store, NOW) as api:
+            assert "tickertone_rejected_items" not in api.get("/metrics").text
+    assert tally.read(store.data_dir, tally.REJECTED) == {("file", "bad_json"): 7}
+
+
+def test_the_documentation_says_what_each_fault_is() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "api.md").read_text("utf-8")
+    assert [fault for fault in FAULTS if f"`{fault}`" not in text] == []

@@ -261,6 +261,17 @@ def test_the_first_charts_are_sketched_before_dash_is_there_as_they_will_be_draw
     assert page.locator(".card .axis span:visible").all_inner_texts() == times
 
 
+def test_a_window_that_is_resized_before_all_is_sketched_has_all_sketches(page: Page, site: Server) -> None:
+    page.route("**/dash_renderer*", lambda route: None)
+    page.add_init_script("""new MutationObserver((_, observer) => {
+        observer.disconnect();
+        window.dispatchEvent(new Event("resize"));
+    }).observe(document, { subtree: true, attributes: true, attributeFilter: ["data-drawn"] });""")
+    page.goto(f"{site.url}/?tickers=T00,T03&resolution=1h&range=fit")
+    until(page, SKETCHED)
+    page.unroute_all(behavior="ignoreErrors")
+
+
 def test_a_reload_is_drawn_from_what_the_browser_kept(see: Callable[..., Page], console_errors: list[str]) -> None:
     page = see("tickers=T00,T01&resolution=1h&range=fit", 2)
     page.wait_for_timeout(5_500)  # it is written behind

@@ -162,7 +162,7 @@ def options(draw: st.DrawFn) -> RowOptions:
 def ingested(rows: Any, folder: Path, batch_rows: int) -> dict[str, Any]:
     """Everything that an ingest leaves behind."""
     store = open_store(folder)
-    summary = Ingest(store, SCORER, batch_rows=batch_rows, now_us=lambda: EpochUs(0)).run(rows, "file")
+    summary = Ingest(store, SCORER, batch_rows=batch_rows, now_us=lambda: EpochUs(0)).run(rows, "file", way="file")
     kept = summary.rejected_file.read_text() if summary.rejected_file else ""
     stored = sorted(stored_scores(store), key=lambda row: row["position"])
     store.close()

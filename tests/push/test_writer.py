@@ -20,7 +20,7 @@ from dashapp.ingest.writer import ItemWriter
 from dashapp.model.item import Item, Mention, Outcome
 from dashapp.model.score import quantise
 from dashapp.model.time import EpochUs
-from dashapp.store import durable
+from dashapp.store import durable, tally
 from dashapp.store.locks import exclusive
 from tests.stores import open_store, stored_scores
 
@@ -252,3 +252,21 @@ def test_rejections_alone_make_no_commit(tmp_path: Path, start: Start) -> None:
     assert open_store(tmp_path).scores.version == 0
     (kept,) = (tmp_path / "rejected").iterdir()
     assert len(kept.read_text().splitlines()) == 3
+
+
+def test_a_disk_without_room_for_rejected_rows_refuses_those_who_sent_them_and_goes_on_when_there_is_room(
+    tmp_path: Path, start: Start
+) -> None:
+    writer = start()
+    assert told(writer.submit([item("a"), BAD])) == [("accepted", "a"), ("rejected", None)]
+    (kept,) = (tmp_path / "rejected").iterdir()
+    before = kept.read_text("utf-8")
+    kept.unlink()
+    kept.symlink_to("/dev/full")
+    with pytest.raises(StoreNotWritable, match="Make room"):
+        writer.submit([item("b"), BAD]).result(20)
+    kept.unlink()
+    kept.write_text(before, "utf-8")
+    assert told(writer.submit([item("b"), BAD])) == [("accepted", "b"), ("rejected", None)]
+    assert len(kept.read_text("utf-8").splitlines()) == 2
+    assert tally.read(tmp_path, tally.REJECTED) == {("push", BAD.reason): 2}, "what is kept is counted, nothing else"

@@ -189,6 +189,21 @@ def test_scores_from_several_commits_on_one_date_open_and_close_by_time_not_by_c
 
 
 @pytest.mark.parametrize("few", [0, 1_000])
+@pytest.mark.parametrize("by", ["published_us", "item_id"])
+def test_scores_that_somebody_else_has_put_into_another_order_are_counted_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few: int, by: str
+) -> None:
+    monkeypatch.setattr(job, "_FEW_SCORES", few)
+    store = open_store(tmp_path)
+    append(store, SCORES)
+    for file in store.scores.table.files():
+        rows = pq.read_table(file.path, partitioning=None)
+        pq.write_table(rows.sort_by([(by, "descending")]), file.path)
+    rollup(store)
+    assert without_tail(store) == expected_buckets(store)
+
+
+@pytest.mark.parametrize("few", [0, 1_000])
 def test_rows_of_every_file_are_by_ticker_scorer_and_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few: int
 ) -> None:

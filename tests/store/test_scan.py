@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pyarrow as pa
@@ -61,16 +63,18 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[DataFile]:
         ]
 
 
+@pytest.mark.parametrize("few_runs", [0, 64])
 @given(
     tickers=st.sets(st.sampled_from([*TICKERS, "ABSENT"]), min_size=1),
     scorer=st.sampled_from([*SCORERS, "none@1", None]),
     bounds=st.tuples(st.integers(-2, 25), st.integers(-2, 25)).map(sorted),
 )
-@examples(100)
+@examples(50)
 def test_a_scan_gives_the_rows_of_a_plain_filter_in_order(
-    files: list[DataFile], tickers: set[str], scorer: str | None, bounds: list[int]
+    files: list[DataFile], few_runs: int, tickers: set[str], scorer: str | None, bounds: list[int]
 ) -> None:
-    found = Scanner().rows(files, Wanted(tickers, scorer, bounds[0], bounds[1]), COLUMNS, timeout_ms=60_000)
+    with mock.patch.object(scan, "_FEW_RUNS", few_runs):
+        found = Scanner().rows(files, Wanted(tickers, scorer, bounds[0], bounds[1]), COLUMNS, timeout_ms=60_000)
     whole = bucket_rows(list(range(10))), bucket_rows(list(range(10, 23)))
     expected = [
         row
@@ -113,6 +117,30 @@ def test_row_groups_of_a_writer_that_keeps_no_bounds_are_read_all(tmp_path: Path
     file = DataFile(Disk(path.parent), path.name, {}, rows.num_rows, 1, {})
     found = Scanner().rows([file], Wanted({"AA"}, "one@1", 1, 9), ("start_us",), timeout_ms=60_000)
     assert found.column("start_us").to_pylist() == [1, 2]
+
+
+def _nullable(rows: pa.Table) -> pa.Table:
+    return rows.cast(pa.schema([field.with_nullable(True) for field in rows.schema]))
+
+
+def _large_texts(rows: pa.Table) -> pa.Table:
+    return rows.set_column(0, "ticker", rows.column(0).cast(pa.large_string()))
+
+
+def _wide_numbers(rows: pa.Table) -> pa.Table:
+    place = rows.column_names.index("open_e6")
+    return rows.set_column(place, "open_e6", rows.column(place).cast(pa.int64()))
+
+
+@pytest.mark.parametrize("other", [_nullable, _large_texts, _wide_numbers, lambda rows: rows.slice(0, 0)])
+def test_files_of_other_writers_are_read_beside_ours(tmp_path: Path, other: Callable[[pa.Table], pa.Table]) -> None:
+    ours, theirs = bucket_rows([0, 1]), other(bucket_rows([2, 3]))
+    path = tmp_path / "theirs.parquet"
+    pq.write_table(theirs, path)
+    files = [written(tmp_path / "ours.parquet", ours), DataFile(Disk(tmp_path), path.name, {}, theirs.num_rows, 1, {})]
+    found = Scanner().rows(files, Wanted({"A"}, "one@1", 0, 9), COLUMNS, timeout_ms=60_000)
+    assert found.column("start_us").to_pylist() == [0, 1, 2, 3][: 2 + bool(theirs.num_rows) * 2]
+    assert found.schema == pa.schema([BUCKET_ROW_SCHEMA.field(name) for name in COLUMNS])
 
 
 def test_a_bound_that_is_not_utf8_and_a_column_that_is_missing_are_damage(tmp_path: Path) -> None:

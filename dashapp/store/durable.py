@@ -39,7 +39,7 @@ _PACKED = (
     "sum_e6",
 )
 # What packing has left without a pattern: a codec finds nothing more in them (measured on real and made-up scores, at
-# most 1 % of a file), and trying takes a thirtieth of writing.
+# most 2 % of a file), and trying takes a thirtieth of writing.
 _DENSE = {"published_us", "open_us", "close_us", "sum_e6", "positive", "negative"}
 # The columns that readers look for rows by. Keeping bounds of the others in every row group costs an eighth of writing.
 _SEARCHED = {"ticker", "scorer", "start_us", "published_us", "position", "last_position"}

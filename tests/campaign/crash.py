@@ -298,9 +298,11 @@ def together(campaign: Campaign) -> Counter[str]:
     done: Counter[str] = Counter()
     with watching(campaign):
         for name in names:
-            running[name] = campaign.start(campaign.work(name, for_ever=True))
+            if name != "ingest":  # a file is over soon: it begins when the others are at work
+                running[name] = campaign.start(campaign.work(name, for_ever=True))
         with pushing(campaign, running["serve"], f"p{campaign.number}"):
             _until_something_is_pushed(campaign, running["serve"])
+            running["ingest"] = campaign.start(campaign.work("ingest"))
             time.sleep(campaign.draw.uniform(0, 4))
             for name in campaign.draw.sample(names, len(names)):
                 each = running[name]

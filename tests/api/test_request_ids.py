@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -25,6 +26,12 @@ def running(server: ServerFactory, tmp_path_factory: pytest.TempPathFactory) -> 
     return server(data_dir=folder, env={"TICKERTONE_LOG_FORMAT": "json", "TICKERTONE_LOG_LEVEL": "debug"})
 
 
+def _lines_of(running: Server, request_id: str) -> list[dict[str, Any]]:
+    whole = [line for line in running.log.splitlines(keepends=True) if line.startswith("{") and line.endswith("\n")]
+    lines = [json.loads(line) for line in whole]
+    return [line for line in lines if line.get("request_id") == request_id and "timeseries" in line["message"]]
+
+
 def test_a_request_is_logged_with_its_id_and_the_revision_it_was_answered_from(running: Server) -> None:
     answer = httpx.get(
         f"{running.url}/api/v2/timeseries/AAPL",
@@ -32,8 +39,10 @@ def test_a_request_is_logged_with_its_id_and_the_revision_it_was_answered_from(r
         headers={"X-Request-ID": "from-a-proxy.1"},
     )
     assert (answer.status_code, answer.headers["x-request-id"]) == (200, "from-a-proxy.1")
-    lines = [json.loads(line) for line in running.log.splitlines() if line.startswith("{")]
-    (line,) = [line for line in lines if line.get("request_id") == "from-a-proxy.1" and "timeseries" in line["message"]]
+    deadline = time.monotonic() + 10
+    while not (found := _lines_of(running, "from-a-proxy.1")):  # written when the answer has been sent
+        assert time.monotonic() < deadline, running.log
+    (line,) = found
     assert line["message"].startswith("GET /api/v2/timeseries/AAPL: 200 after ")
     assert (line["level"], line["logger"]) == ("debug", "dashapp.api.metrics")
     assert line["revision"] == answer.json()["revision"]

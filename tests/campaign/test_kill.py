@@ -220,7 +220,10 @@ def test_a_kill_at_any_step_to_the_disk_leaves_before_or_after_and_the_work_can_
     assert process.returncode == 0, errors
     endings = dict(tuple(map(int, line.split())) for line in output.splitlines())
     assert endings.pop(0) == 0
-    assert set(endings.values()) <= {signal.SIGKILL}, errors
+    # Threads that meet in a folder flush it once between them, so the last step may be one that does not come again.
+    ended = {number for number, code in endings.items() if code != signal.SIGKILL}
+    assert ended <= {max(endings)}, errors
+    assert all(endings[number] == 0 for number in ended), errors
     assert len(endings) >= 2
     before, after = _state(template), _state(tmp_path / "killed" / "0")
     assert (before == after) == (name != "append")

@@ -35,7 +35,7 @@ MAPPING = parse_mapping("ts=created_at,text=text,ticker=ticker,id=id")
 def ingest(store: Store, *files: Path, batch_rows: int = 50_000) -> IngestSummary:
     job = Ingest(store, SCORER, batch_rows=batch_rows, now_us=lambda: EpochUs(0))
     rows = (row for file in files for row in read_file(file, options=RowOptions(mapping=MAPPING, source="tweets")))
-    return job.run(rows, "tweets")
+    return job.run(rows, "tweets", way="file")
 
 
 SCORER = load_scorer()  # it keeps what it has scored, so the texts are scored once for all tests

@@ -432,6 +432,18 @@ def test_a_repeating_rollup_follows_the_store_and_ends_cleanly_on_a_signal(
     assert tickertone.json("status")["rolled_up_to"] == 1
 
 
+def test_a_signal_that_comes_while_the_event_is_waited_for_is_heard() -> None:
+    code = """
+import signal
+from dashapp.commands.signals import stopped_by_signal
+stop = stopped_by_signal()
+with stop._cond:  # as in the middle of stop.wait()
+    signal.raise_signal(signal.SIGINT)
+assert stop.wait(10)
+"""
+    subprocess.run([sys.executable, "-c", code], timeout=20, check=True)
+
+
 def test_a_reader_that_goes_away_is_no_error(shared: Tickertone) -> None:
     finished = subprocess.run(
         f"{' '.join(shared.command('query', 'AAPL', *RANGE, '--format', 'csv', '--data-dir', shared.data_dir))} | true",

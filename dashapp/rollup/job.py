@@ -14,14 +14,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from dashapp.errors import CommitConflict
 from dashapp.model.resolution import RESOLUTIONS, parse_resolution
 from dashapp.model.time import MIN_US
+from dashapp.store.attempts import committed
 from dashapp.store.buckets import Written
 from dashapp.store.duck import Duck
-from dashapp.store.faults import recovered
 from dashapp.store.fold import Delta, by_period, fold_dates, joined
-from dashapp.store.locks import exclusive
 from dashapp.store.schema import BUCKET_ROW_SCHEMA
 from dashapp.store.store import Store
 from dashapp.store.tables import DataFile, NewFile
@@ -59,20 +57,12 @@ def rollup(store: Store, *, full: bool = False, engine: Engine | None = None) ->
     committing first, and what the engine raises.
     """
     started = time.perf_counter()
-    conflict: CommitConflict | None = None
-    for _ in range(_ATTEMPTS):
-        with exclusive(store.data_dir / "locks" / "rollup.lock"):
-            try:
-                changed = _rollup_once(store, full=full, engine=engine)
-            except CommitConflict as error:
-                conflict = error
-                continue
-            result = RollupResult(store.buckets.seen, changed, time.perf_counter() - started)
-        if conflict is not None:
-            recovered("commit_conflict", store.data_dir)
-        return result
-    assert conflict is not None
-    raise conflict
+
+    def once() -> RollupResult:
+        changed = _rollup_once(store, full=full, engine=engine)
+        return RollupResult(store.buckets.seen, changed, time.perf_counter() - started)
+
+    return committed(store.data_dir, "rollup.lock", _ATTEMPTS, once)
 
 
 def _rollup_once(store: Store, *, full: bool, engine: Engine | None) -> int:

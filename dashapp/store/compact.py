@@ -12,10 +12,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dashapp.errors import CommitConflict, StoreDamaged
+from dashapp.errors import StoreDamaged
+from dashapp.store.attempts import committed
 from dashapp.store.duck import Cursor
-from dashapp.store.faults import recovered
-from dashapp.store.locks import exclusive
 from dashapp.store.schema import SCORE_TABLE_SCHEMA
 from dashapp.store.store import Store
 from dashapp.store.tables import DataFile, NewFile, paths
@@ -104,22 +103,14 @@ def _replace(store: Store, date: str, files: Sequence[DataFile]) -> None:
                 f"{new[0]} does not hold the rows of the {len(files)} files it was made from; it was not put in "
                 "their place. Check the disk and the memory of this machine."
             )
-    conflict: CommitConflict | None = None
-    for _ in range(_COMMIT_ATTEMPTS):
-        with exclusive(store.data_dir / "locks" / "scores.lock"):
-            table.refresh()
-            if not {file.relative for file in files} <= {file.relative for file in table.files()}:
-                return  # another compaction was first; the file written here is swept away by the next vacuum
-            try:
-                table.commit(written, files, is_news=False, metadata={"compacted": len(files)})
-            except CommitConflict as error:
-                conflict = error
-                continue
-        if conflict is not None:
-            recovered("commit_conflict", store.data_dir)
-        return
-    assert conflict is not None
-    raise conflict
+
+    def put() -> None:
+        table.refresh()
+        if {file.relative for file in files} <= {file.relative for file in table.files()}:
+            table.commit(written, files, is_news=False, metadata={"compacted": len(files)})
+        # Else another compaction was first; the file written here is swept away by the next vacuum.
+
+    committed(store.data_dir, "scores.lock", _COMMIT_ATTEMPTS, put)
 
 
 def _proof(cursor: Cursor, files: Sequence[str]) -> tuple[Any, ...]:

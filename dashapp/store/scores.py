@@ -21,12 +21,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from dashapp.errors import CommitConflict
 from dashapp.model.score import LABEL_THRESHOLD_E6, MAX_COMMIT_ROWS, POSITION_BITS, Score, position_of
 from dashapp.model.time import MIN_US, US_PER_DAY, date_of
+from dashapp.store.attempts import committed
 from dashapp.store.duck import Duck
 from dashapp.store.durable import read_parquet
-from dashapp.store.faults import recovered
 from dashapp.store.keys import KeyIndex, Keys, key_of, run_files
 from dashapp.store.locks import exclusive
 from dashapp.store.migrations import FORMAT, FORMAT_NAME
@@ -145,20 +144,7 @@ class ScoresTable:
         return self._committed(lambda: self._drop_once(before_us, counted))
 
     def _committed(self, attempt: Callable[[], T]) -> T:
-        """What an attempt to commit comes to, made again when others, who have no lock of ours, committed first."""
-        conflict: CommitConflict | None = None
-        for _ in range(_COMMIT_ATTEMPTS):
-            with exclusive(self._data_dir / "locks" / "scores.lock"):
-                try:
-                    done = attempt()
-                except CommitConflict as error:
-                    conflict = error
-                    continue
-            if conflict is not None:
-                recovered("commit_conflict", self._data_dir)
-            return done
-        assert conflict is not None
-        raise conflict
+        return committed(self._data_dir, "scores.lock", _COMMIT_ATTEMPTS, attempt)
 
     def expired(self, before_us: int) -> list[DataFile]:
         """The files of the snapshot held that have the scores published before a moment, the start of a date."""

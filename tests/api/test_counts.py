@@ -112,7 +112,7 @@ def test_recovered_faults_are_counted(tmp_path: Path) -> None:
     def late(*arguments: object, **named: object) -> object:
         """Lets another machine, which has no lock of ours, commit first."""
         store.scores.table.commit = commit  # type: ignore[method-assign]
-        with mock.patch("dashapp.store.scores.exclusive"):
+        with mock.patch("dashapp.store.attempts.exclusive"):
             append(other, [score("b", FIRST, 1)])
         return commit(*arguments, **named)  # type: ignore[arg-type]
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dashapp.errors import CommitConflict
-from dashapp.rollup import job
 from dashapp.rollup.job import rollup
+from dashapp.store import attempts
 from dashapp.store import scores as scores_module
 from tests.stores import (
     append,
@@ -88,7 +88,7 @@ def _tickers(item: dict[str, Any]) -> list[str]:
 @pytest.fixture
 def _no_locks(monkeypatch: pytest.MonkeyPatch) -> None:
     """As between two machines."""
-    for module in (job, scores_module):
+    for module in (attempts, scores_module):
         monkeypatch.setattr(module, "exclusive", lambda _: contextlib.nullcontext())
 
 

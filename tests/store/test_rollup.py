@@ -24,8 +24,8 @@ from dashapp.model.resolution import RESOLUTIONS
 from dashapp.rollup import job
 from dashapp.rollup.job import rollup
 from dashapp.rollup.jobs import keep_up
+from dashapp.store import attempts, durable
 from dashapp.store import buckets as buckets_module
-from dashapp.store import durable
 from dashapp.store import scores as scores_module
 from dashapp.store.store import Store
 from tests.stores import (
@@ -344,7 +344,7 @@ def test_without_locks_writers_and_rollups_that_race_still_count_everything_once
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between machines no lock holds, only the version that each commit insists on."""
-    monkeypatch.setattr(job, "exclusive", _no_lock)
+    monkeypatch.setattr(attempts, "exclusive", _no_lock)
     monkeypatch.setattr(scores_module, "exclusive", _no_lock)
     conflicts = []
 

@@ -8,13 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NoReturn
 
-import pyarrow as pa
-
 from dashapp.errors import StoreDamaged, StoreNotWritable, StoreUnreachable
 from dashapp.store import durable
 from dashapp.store.faults import recovered
 from dashapp.store.remedies import remedy
-from dashapp.store.storage import LAST_CHECKPOINT, LOG, Found, checkpoint_name, entry_name
+from dashapp.store.storage import LAST_CHECKPOINT, LOG, Found, Unwritten, checkpoint_name, entry_name
 
 # Small files are written and flushed a few at a time: flushing is waiting, not work.
 _WRITE_THREADS = 4
@@ -106,17 +104,15 @@ class Disk:
         """The paths of these files."""
         return [f"{self.name}/{name}" for name in names]
 
-    def write(
-        self, new: Sequence[tuple[str, pa.Table]], *, compression: str, row_group_rows: int | None = None
-    ) -> list[int]:
-        """Write tables as Parquet and flush them, then the folders that hold them."""
+    def write(self, new: Sequence[Unwritten], *, compression: str) -> list[int]:
+        """Write files and flush them, then the folders that hold them."""
 
-        def write_one(file: tuple[str, pa.Table]) -> int:
+        def write_one(file: Unwritten) -> int:
             return durable.write_parquet(
-                self._root / file[0], file[1], compression=compression, row_group_rows=row_group_rows
+                self._root / file.name, file.rows, compression=compression, row_group_rows=file.row_group_rows
             )
 
-        folders = {(self._root / name).parent for name, _ in new}
+        folders = {(self._root / file.name).parent for file in new}
         try:
             for folder in folders:
                 folder.mkdir(parents=True, exist_ok=True)

@@ -20,12 +20,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from dashapp.errors import BadSetting, StoreDamaged, StoreError, StoreNotWritable, StoreUnreachable
 from dashapp.store import durable
 from dashapp.store.filecache import FileCache
-from dashapp.store.storage import LOG, Found, cause, entry_name
+from dashapp.store.storage import LOG, Found, Unwritten, cause, entry_name
 from dashapp.store.watermark import Watermark
 
 SCHEME = "s3://"
@@ -173,19 +171,16 @@ class Objects:
             fetching = {name: self._fetching[name] for name, path in zip(names, found, strict=True) if path is None}
         return [path or fetching[name].result() for name, path in zip(names, found, strict=True)]
 
-    def write(
-        self, new: Sequence[tuple[str, pa.Table]], *, compression: str, row_group_rows: int | None = None
-    ) -> list[int]:
-        """Write tables as Parquet, several at once, and keep copies: whoever writes is the next to read."""
+    def write(self, new: Sequence[Unwritten], *, compression: str) -> list[int]:
+        """Write files, several at once, and keep copies: whoever writes is the next to read."""
 
-        def write_one(file: tuple[str, pa.Table]) -> int:
-            name, table = file
+        def write_one(file: Unwritten) -> int:
             buffer = io.BytesIO()
-            durable.encode(table, buffer, compression=compression, row_group_rows=row_group_rows)
+            durable.encode(file.rows, buffer, compression=compression, row_group_rows=file.row_group_rows)
             content = buffer.getbuffer()
             with self._asking(StoreNotWritable, "cannot be written"):
-                self._client.put(name, content)
-            self._cache.keep(self._copy_name(name), [content])
+                self._client.put(file.name, content)
+            self._cache.keep(self._copy_name(file.name), [content])
             return len(content)
 
         return list(self._pool.map(write_one, new))

@@ -30,7 +30,7 @@ from dashapp.store.keys import KeyIndex, Keys, key_of, run_files
 from dashapp.store.locks import exclusive
 from dashapp.store.migrations import FORMAT, FORMAT_NAME
 from dashapp.store.schema import SCORE_INPUT_SCHEMA, SCORE_TABLE_SCHEMA
-from dashapp.store.storage import Storage
+from dashapp.store.storage import Storage, Unwritten
 from dashapp.store.tables import DataFile, NewFile, Table, paths
 
 IDENTITY = ("item_id", "ticker", "scorer")
@@ -209,7 +209,9 @@ class ScoresTable:
         version = self.table.version + 1
         # A process that is killed before its commit leaves hashes of scores that are still stored, which harms nobody.
         hashes = [
-            (f"_dropped/{version:020d}-{uuid.uuid4()}.parquet", pa.table({"key": np.sort(self._keys_in(portion))}))
+            Unwritten(
+                f"_dropped/{version:020d}-{uuid.uuid4()}.parquet", pa.table({"key": np.sort(self._keys_in(portion))})
+            )
             for portion in _portions(files)
         ]
         self.table.storage.write(hashes, compression="zstd")

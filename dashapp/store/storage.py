@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import pyarrow as pa
 
@@ -26,6 +26,14 @@ class Found:
     name: str
     size_bytes: int
     modified_s: float
+
+
+class Unwritten(NamedTuple):
+    """A Parquet file to be: `row_group_rows` where not the usual number will do, as `durable.encode` has it."""
+
+    name: str
+    rows: pa.Table
+    row_group_rows: int | None = None
 
 
 class Storage(Protocol):
@@ -75,12 +83,9 @@ class Storage(Protocol):
     def local(self, names: Sequence[str]) -> list[str]:
         """Paths on this machine's disk to read these files by, in order."""
 
-    def write(
-        self, new: Sequence[tuple[str, pa.Table]], *, compression: str, row_group_rows: int | None = None
-    ) -> list[int]:
-        """Write tables as Parquet under names that nothing has yet, durable on return, and return their sizes in bytes.
+    def write(self, new: Sequence[Unwritten], *, compression: str) -> list[int]:
+        """Write files under names that nothing has yet, durable on return, and return their sizes in bytes.
 
-        `row_group_rows` where not the usual number will do, as `durable.encode` has it.
         Raises StoreNotWritable.
         """
 

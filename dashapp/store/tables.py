@@ -25,7 +25,7 @@ from dashapp.errors import CommitConflict, StoreDamaged, StoreMissing, StoreNotW
 from dashapp.store import history
 from dashapp.store.history import KEPT_CHECKPOINT_EVERY
 from dashapp.store.remedies import remedy
-from dashapp.store.storage import Storage, cause, checkpoint_name
+from dashapp.store.storage import Storage, Unwritten, cause, checkpoint_name
 
 # Opening, refreshing and committing read every log entry since the last checkpoint, so this decides what a commit
 # costs. Measured over 1,000 commits of one file each: 24 ms for commit and refresh with a checkpoint every 100, 12 ms
@@ -58,10 +58,14 @@ class DataFile:
 
 @dataclass(frozen=True, slots=True)
 class NewFile:
-    """Rows to be written as one file of one partition; the partition columns are not among the rows' columns."""
+    """Rows to be written as one file of one partition; the partition columns are not among the rows' columns.
+
+    `row_group_rows` where not the usual number will do, as `durable.encode` has it.
+    """
 
     partition: Mapping[str, str]
     rows: pa.Table
+    row_group_rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,18 +188,15 @@ class Table:
         """Whether the entry after this version is missing since it was cleaned away, not since it is yet to come."""
         return self.storage.is_gone(version) and not self.storage.has_entry(version + 1)
 
-    def write(
-        self, new: Sequence[NewFile], *, is_news: bool = True, row_group_rows: int | None = None
-    ) -> list[AddAction]:
+    def write(self, new: Sequence[NewFile], *, is_news: bool = True) -> list[AddAction]:
         """Write data files, durable but not yet part of the table; raises StoreNotWritable.
 
-        `row_group_rows` where not the usual number will do, as `durable.encode` has it.
         `is_news` is False for rows that the table holds already, in other files. What is never committed stays behind
         as an orphan file, which readers do not see and upkeep removes.
         """
         names = [f"{self._folder(file.partition)}/{uuid.uuid4()}.parquet" for file in new]
-        rows = [(name, file.rows) for name, file in zip(names, new, strict=True)]
-        sizes = self.storage.write(rows, compression=self._compression, row_group_rows=row_group_rows)
+        unwritten = [Unwritten(name, file.rows, file.row_group_rows) for name, file in zip(names, new, strict=True)]
+        sizes = self.storage.write(unwritten, compression=self._compression)
         return [
             self._action(name, file, size_bytes, is_news=is_news)
             for name, file, size_bytes in zip(names, new, sizes, strict=True)

@@ -147,16 +147,56 @@ def test_a_year_lies_in_files_of_some_days_of_which_only_those_with_new_scores_c
     assert list(files_of_year(store).values()) == [(1, 10), (11, 13), (14, 17), (20, 40)]
 
 
-def test_what_is_kept_by_month_has_small_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_day_grows_by_files_so_that_live_scores_change_only_the_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(buckets_module._PIECE_ROWS, "day", 4)
+    store = open_store(tmp_path)
+
+    def minutes(tag: str, *numbers: int) -> list[tuple[str, int, int]]:
+        """What lies in the files of 1m after these, with the first and last minute of each."""
+        append(store, [score(f"{tag}{n}{ticker}", n * MINUTE_US, n, ticker=ticker) for n in numbers for ticker in "AB"])
+        rollup(store)
+        assert shown_buckets(store) == expected_buckets(store)
+        files = [file for file in store.buckets.table.files() if file.partition["resolution"] == "1m"]
+        return sorted((file.relative, *(each // MINUTE_US for each in file.bounds["start_us"])) for file in files)
+
+    def spans(files: list[tuple[str, int, int]]) -> list[tuple[int, int]]:
+        return sorted((first, last) for _, first, last in files)
+
+    assert spans(minutes("a", 10)) == [(10, 10)]
+    assert spans(begun := minutes("b", 11)) == [(10, 11)]
+    assert spans(grown := minutes("c", 12, 13, 14)) == [(10, 11), (12, 14)]
+    assert set(begun) < set(grown)
+    again = minutes("d", 14, 15)  # within the last file and after it
+    assert spans(again) == [(10, 11), (12, 14), (15, 15)]
+    assert set(begun) < set(again)
+    late = minutes("e", 10, 12, 16)
+    assert spans(late) == [(10, 11), (12, 14), (15, 16)]
+    assert not set(late) & set(again)
+
+    rollup(store, full=True)
+    assert spans(minutes("f", 9)) == [(9, 9), (10, 16)]  # at once, and so in one
+
+
+def test_what_is_kept_by_month_and_parts_of_a_day_have_small_row_groups(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(buckets_module, "_MONTH_GROUP_ROWS", 2)
+    monkeypatch.setattr(buckets_module, "_PART_OF_DAY_GROUP_ROWS", 4)
     store = open_store(tmp_path)
     append(store, [score(f"i{hour}", hour * HOUR_US, hour) for hour in range(6)])
     rollup(store)
     groups = {
         file.partition["resolution"]: pq.read_metadata(file.path).num_row_groups for file in store.buckets.table.files()
     }
-    assert groups == {**dict.fromkeys(("1m", "5m", "10m", "6h", "12h", "24h"), 1), "1h": 3, "3h": 1}
+    assert groups == {**dict.fromkeys(("1m", "5m", "10m"), 2), "1h": 3, **dict.fromkeys(("3h", "6h", "12h", "24h"), 1)}
     assert shown_buckets(store) == expected_buckets(store)
+
+    monkeypatch.setitem(buckets_module._PIECE_ROWS, "day", 3)
+    rollup(store, full=True)
+    (minutes,) = [file for file in store.buckets.table.files() if file.partition["resolution"] == "1m"]
+    assert pq.read_metadata(minutes.path).num_row_groups == 1  # a whole day
 
 
 def test_a_second_run_changes_nothing_and_commits_nothing(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from dashapp.model.resolution import RESOLUTIONS, Resolution, period_of
 from dashapp.model.time import MIN_US
 from dashapp.store.durable import read_parquet
 from dashapp.store.merge import merge_partition
-from dashapp.store.schema import BUCKET_ROW_SCHEMA, BUCKET_TABLE_SCHEMA, STORED_BUCKET_ROW_SCHEMA
+from dashapp.store.schema import BUCKET_ROW_SCHEMA, BUCKET_TABLE_SCHEMA, ENCODED_BUCKET_ROW_SCHEMA
 from dashapp.store.storage import Storage
 from dashapp.store.tables import DataFile, NewFile, Table, paths
 
@@ -199,7 +199,7 @@ def _merged(held: Sequence[DataFile], rows: pa.Table, resolution: Resolution, be
     """New rows with the stored ones of some files, or with those that start before a moment."""
     if not held:
         return rows
-    stored = pa.concat_tables([read_parquet(path, STORED_BUCKET_ROW_SCHEMA) for path in paths(held)])
+    stored = pa.concat_tables([read_parquet(path, ENCODED_BUCKET_ROW_SCHEMA) for path in paths(held)])
     if before_us is not None:
         stored = stored.filter(pc.field("start_us") < before_us)
     return merge_partition(stored, rows.cast(BUCKET_ROW_SCHEMA), resolution)

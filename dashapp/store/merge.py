@@ -31,7 +31,7 @@ _FEW_ROWS = 400
 def merge_partition(stored: pa.Table, new: pa.Table, resolution: Resolution) -> pa.Table:
     """The buckets of both, of the schema of `stored`, by ticker, scorer and start; those in both are merged, so no
     score may be in both. Each of the two has a bucket at most once, in any order; `new` is of BUCKET_ROW_SCHEMA,
-    `stored` of that or of STORED_BUCKET_ROW_SCHEMA."""
+    `stored` of that or of ENCODED_BUCKET_ROW_SCHEMA."""
     # Before anything is taken out of it: taking from chunks gathers them first, each time.
     stored = stored.unify_dictionaries().combine_chunks()
     stored_keys, new_keys = _keys(stored, new, resolution)

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from dashapp.errors import StoreDamaged, StoreError
 from dashapp.model.time import MAX_US, MIN_US
-from dashapp.store.durable import CHECKED
+from dashapp.store.durable import open_parquet, read_groups
 from dashapp.store.order import in_order
-from dashapp.store.schema import BUCKET_ROW_SCHEMA, RECURRING, as_read
+from dashapp.store.schema import BUCKET_ROW_SCHEMA, encoded
 from dashapp.store.storage import cause
 from dashapp.store.tables import DataFile, paths
 
@@ -111,10 +111,10 @@ class Scanner:
         groups = footer.groups(wanted)
         if not groups:
             return None
-        options = {"metadata": footer.metadata, "read_dictionary": RECURRING, **CHECKED}
-        with pq.ParquetFile(path, **options) as file:
+        schema = encoded(pa.schema([self._schema.field(name) for name in columns]))
+        with open_parquet(path, schema, metadata=footer.metadata) as file:
             use_threads = int(footer.rows[groups].sum()) > _FEW_ROWS
-            rows = file.read_row_groups(groups, columns=columns, use_threads=use_threads).select(columns)
+            rows = read_groups(file, columns, groups, use_threads=use_threads)
         matches = _matches(rows, wanted, self._moment)
         edges = np.flatnonzero(np.diff(matches, prepend=False, append=False)).tolist()
         if not edges:
@@ -125,7 +125,6 @@ class Scanner:
             runs = zip(edges[::2], edges[1::2], strict=True)
             found = pa.concat_tables([rows.slice(first, stop - first) for first, stop in runs])
         # Others may write other types of texts and numbers, and columns that may be null.
-        schema = as_read(pa.schema([self._schema.field(name) for name in columns]))
         return found.cast(schema).unify_dictionaries().combine_chunks()
 
     def _footer(self, path: str) -> _Footer:

@@ -15,6 +15,7 @@ help:  ## this list
 
 run: .venv/.installed  ## the demo: a simulated feed and its charts; prints the address
 	@tools/plotly
+	@$(BIN)/python tools/bundle.py
 	@$(BIN)/tickertone demo
 
 test: lint types test-js test-python  ## every check: lint, types, JavaScript tests, Python and browser tests
@@ -33,6 +34,7 @@ test-js:  ## the JavaScript tests
 test-python: .venv/.installed-test  ## the Python tests, with those in a browser
 	@tools/packages
 	@tools/plotly
+	@$(BIN)/python tools/bundle.py
 	$(PYTEST) $(PARALLEL) -m "not slow"
 
 test-slow: .venv/.installed-test  ## the long campaigns: kills, and properties with many examples
@@ -51,6 +53,7 @@ format: .venv/.installed-test  ## put the code in its form
 
 bench: .venv/.installed-bench  ## the measured claims; minutes, and needs a quiet machine
 	@tools/plotly
+	@$(BIN)/python tools/bundle.py
 	$(BIN)/python -m bench.rollup
 	$(BIN)/python -m bench.refresh
 	$(BIN)/python -m bench.query
@@ -66,7 +69,7 @@ clean:  ## take away caches and build output
 	find . -name __pycache__ -not -path './.venv/*' -not -path './node_modules/*' -prune -exec rm -rf {} +
 
 clean-all: clean  ## and .venv and node_modules; data/ stays
-	rm -rf .venv node_modules assets/plotly-finance.min.js
+	rm -rf .venv node_modules tools/bundler/node_modules assets/plotly-finance.min.js assets/bundle*
 
 .venv/bin/python:
 	@tools/venv

@@ -2,7 +2,7 @@ import js from "@eslint/js";
 import globals from "globals";
 
 export default [
-  { ignores: [".venv/", "build/", "data/", "**/*.min.js", "**/vendor/"] },
+  { ignores: [".venv/", "build/", "data/", "**/*.min.js", "assets/bundle-*", "**/vendor/"] },
   js.configs.recommended,
   {
     rules: {

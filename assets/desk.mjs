@@ -11,8 +11,6 @@ import { shade } from "./shade.mjs";
 import { candleAt, chartOf, scaleOf, stageOf, stages, tickerOf, watch } from "./stage.mjs";
 import * as zones from "./zones.mjs";
 
-// What can wait until the charts are there.
-const LATE = ["counting", "glide", "lists", "mend", "menu", "picture", "reader", "reorder", "share", "sources", "walk"];
 // A second click within this time means the range, not the candle.
 const DOUBLE_MS = 500;
 
@@ -148,9 +146,8 @@ function load() {
 }
 
 async function begin() {
-  const modules = await Promise.all(LATE.map((name) => import(`./${name}.mjs`)));
-  const { counting, glide, lists, mend, menu, picture, reader: reading, reorder, share, sources, walk } = Object.fromEntries(
-    modules.map((each, nth) => [LATE[nth], each]),
+  const { counting, glide, lists, mend, menu, picture, reader: reading, reorder, share, sources, walk } = await import(
+    "./late.mjs"
   );
   const desk = {
     zone: zoneNow,

@@ -5,7 +5,6 @@ import * as arrangement from "./arrangement.mjs";
 import * as chart from "./chart.mjs";
 import { age } from "./clock.mjs";
 import { make } from "./element.mjs";
-import { painted } from "./frame.mjs";
 import * as readout from "./readout.mjs";
 import { draw } from "./sketch.mjs";
 
@@ -18,44 +17,31 @@ let layer = null;
 let sheets = new Map();
 let shown = null;
 const gone = new Set(); // whose chart is there already
-let settled = Promise.resolve();
-
-/** Once all that was to be drawn is on the screen. */
-export const whole = () => settled;
 
 /** Whether something is drawn. */
 export const isThere = () => layer !== null;
 
 /**
  * Shows a view: `figures` by ticker, which may be some of its tickers. `about` is {zone, stop_ms, isSimulated, heard_ms};
- * heard_ms says when what is drawn was last true, null where the server has just said it. The first chart is on the
- * screen before the others are drawn: to paint ten takes longer than all that comes before.
+ * heard_ms says when what is drawn was last true, null where the server has just said it.
  */
 export function show(view, figures, about) {
-  const isFirst = !layer;
-  if (isFirst) lay(view);
+  if (!layer) lay(view);
   shown = { view, figures, about };
   layer.querySelector(".badge").hidden = !about.isSimulated;
   const state = layer.querySelector(".feed");
   layer.toggleAttribute("data-kept", about.heard_ms !== null);
   state.hidden = about.heard_ms === null;
   state.textContent = about.heard_ms === null ? "" : `kept · ${age(Date.now() - about.heard_ms)}`;
-  const [first] = figures.keys();
-  drawAll(isFirst ? (ticker) => ticker === first : () => true);
-  if (!isFirst) return;
-  // Two frames: during the first one the chart is still on its way to the screen.
-  settled = painted()
-    .then(painted)
-    .then(() => layer && drawAll((ticker) => !sheets.get(ticker).card.hasAttribute("data-drawn")))
-    .then(painted);
+  drawAll();
 }
 
-/** Draws what is shown of these tickers, but for those whose chart is there already. */
-function drawAll(which) {
+/** Draws what is shown, but for tickers whose chart is there already. */
+function drawAll() {
   const { figures, about } = shown;
   // Asked of all before the first is drawn: a question after a change makes the browser lay out the page once more.
   const sized = [...figures]
-    .filter(([ticker]) => !gone.has(ticker) && which(ticker))
+    .filter(([ticker]) => !gone.has(ticker))
     .map(([ticker, figure]) => {
       const { card, sheet } = sheets.get(ticker);
       return { card, sheet, figure, size: { width: sheet.clientWidth, height: sheet.clientHeight } };
@@ -82,7 +68,7 @@ export function clear(view = null) {
   layer = shown = null;
   sheets = new Map();
   gone.clear();
-  window.removeEventListener("resize", again);
+  window.removeEventListener("resize", drawAll);
 }
 
 function lay(view) {
@@ -104,9 +90,7 @@ function lay(view) {
   layer = make("div", { id: "sketches", className: "sketches" }, bar, grid);
   layer.setAttribute("aria-hidden", "true");
   document.body.append(layer);
-  window.addEventListener("resize", again);
+  window.addEventListener("resize", drawAll);
   const laid = layer;
   setTimeout(() => laid === layer && clear(), MOST_MS);
 }
-
-const again = () => drawAll(() => true);

@@ -5,6 +5,7 @@ import { at } from "./address.mjs";
 import * as candles from "./candles.mjs";
 import * as chunks from "./chunks.mjs";
 import * as clock from "./clock.mjs";
+import { painted } from "./frame.mjs";
 import { about, blanks, cache, chosen, kept, listen, loader, table } from "./ground.mjs";
 import * as session from "./session.mjs";
 import * as sketches from "./sketches.mjs";
@@ -36,7 +37,14 @@ async function meet() {
   return { known: tickers.map((each) => [each.ticker, each.count, ...moments(each)]), scorer, revision };
 }
 
-/** Draws the sketches of the page's view; says whether there are any. They are drawn again when newer data come. */
+// Once all that was to be sketched is on the screen.
+let whole = Promise.resolve();
+
+/**
+ * Draws the sketches of the page's view; says whether there are any. The first chart is on the screen before anything is
+ * done for the others: to read and paint ten takes longer than all that comes before. They are drawn again when newer
+ * data come.
+ */
 async function sketchAll() {
   const { known, scorer } = kept ?? (await met) ?? {};
   if (!known) return false;
@@ -51,12 +59,12 @@ async function sketchAll() {
   const names = new Set(known.map(([ticker]) => ticker));
   const tickers = shown.tickers.filter((each) => names.has(each)).slice(0, MOST_SKETCHES);
   const indexes = chunks.within(window_.first_ms, window_.stop_ms, width_ms);
-  const places = tickers.flatMap((ticker) => indexes.map((index) => [ticker, resolution, index]));
+  const placesOf = (some) => some.flatMap((ticker) => indexes.map((index) => [ticker, resolution, index]));
   const zone = zones.of(shown);
-  const sketch = () => {
+  const draw = (some) => {
     const figures = new Map();
     let isOld = false;
-    for (const ticker of tickers) {
+    for (const ticker of some) {
       const parts = indexes.map((index) => cache.get(ticker, resolution, index));
       if (!parts.every(Boolean)) continue;
       const columns = chunks.joined(parts, window_.first_ms, window_.stop_ms);
@@ -70,18 +78,46 @@ async function sketchAll() {
     if (figures.size) sketches.show(shown, figures, { zone, stop_ms, isSimulated: about.simulated, heard_ms });
     return figures.size > 0;
   };
-  if (kept) await cache.fetch(places);
-  const isDrawn = sketch();
+  let [isBegun, isDue] = [false, false];
+  const later = (act) => (whole = whole.then(act));
+  const drawDue = () => {
+    if (isDue && sketches.isThere()) draw(tickers);
+    isDue = false;
+  };
+  const begin = (some) => {
+    isBegun = some.some((ticker) => draw([ticker]));
+    if (!isBegun) return;
+    // Two frames: during the first one the chart is still on its way to the screen.
+    for (const step of [painted, painted, readAll, drawDue, painted]) later(step);
+  };
+  const readAll = async () => {
+    isDue = true;
+    if (!kept) return;
+    await cache.fetch(placesOf(tickers));
+    ask();
+  };
+  const ask = () => {
+    loader.want(placesOf(tickers).map(([ticker, , index]) => ({ ticker, resolution, index, isUrgent: true })));
+  };
+  if (kept) {
+    await cache.fetch(placesOf(tickers.slice(0, 1)));
+    begin(tickers.slice(0, 1));
+    if (!isBegun) await readAll();
+    if (!isBegun) begin(tickers);
+  } else ask();
   return new Promise((resolve) => {
-    if (isDrawn) resolve(true);
+    if (isBegun) resolve(true);
     const hear = (news) => {
       const isReady = news.error || indexes.every((index) => tickers.every((ticker) => cache.get(ticker, resolution, index)));
       if (!isReady) return;
-      if (!news.error && (sketches.isThere() || !isDrawn)) sketch();
+      if (!news.error) {
+        isDue = true;
+        if (isBegun) later(drawDue);
+        else begin(tickers);
+      }
       resolve(sketches.isThere());
     };
     listen(hear, { isLast: false });
-    loader.want(places.map(([ticker, , index]) => ({ ticker, resolution, index, isUrgent: true })));
   });
 }
 
@@ -110,13 +146,16 @@ async function bringDash(later) {
   document.body.append(Object.assign(document.createElement("script"), { id, text }));
 }
 
+const complain = (error) => console.warn("The first charts are not sketched:", error);
+
 async function begin() {
   const { content } = document.getElementById("later");
-  const sketched = sketchAll();
+  // What cannot be sketched will be drawn all the same.
+  const sketched = sketchAll().catch(complain);
   // After what the first charts wait for, which it would only hold up.
   void Promise.race([sketched, wait(HOLD_MS)]).then(() => fetchAhead(content));
   const isSketched = await Promise.race([sketched, wait(PATIENCE_MS)]);
-  if (isSketched) await sketches.whole();
+  if (isSketched) await whole.catch(complain);
   await bringDash(content);
 }
 

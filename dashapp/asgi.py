@@ -164,6 +164,7 @@ def build(settings: config.Settings) -> FastAPI:
         at=settings.at,
         store=identity,
         simulated=store.is_simulated,
+        is_bundled=settings.scripts == "bundled",
         can_log_out=settings.login == "password",
     )
     # What is added later stands further out. Nobody reads of a request before the gate has let it through, neither does

@@ -85,6 +85,13 @@ class Settings:
     log_format: str = _setting(
         "text", "form", "Log lines for people, or one JSON object each for programs.", choices=("text", "json")
     )
+    scripts: str = _setting(
+        "bundled",
+        "form",
+        "Scripts of the page: bundled into a few files where `tools/bundle.py` has done so, or plain, for who looks at "
+        "them in a browser's tools.",
+        choices=("bundled", "plain"),
+    )
     scorer: str = _setting(
         "", "name@version", "Scorer the charts show. Empty: the only one in the store, or the default of several."
     )

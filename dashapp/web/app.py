@@ -15,6 +15,7 @@ from dashapp.query.series import SeriesReader
 from dashapp.web import layout
 from dashapp.web.callbacks import fail, register
 from dashapp.web.charts import Charts
+from dashapp.web.modules import PLAIN, modules_of
 from dashapp.web.static import PrecompressedStatic
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
@@ -30,15 +31,18 @@ def build_app(
     at: Callable[[str], str],
     store: str,
     simulated: bool,
+    is_bundled: bool = True,
     can_log_out: bool = False,
 ) -> Dash:
     """Adds the page to the server; its routes end with a catch-all, so the API's have to be there before.
 
-    `simulated` labels the data as simulated on the screen; `can_log_out` where there is a login to leave; `store` tells
+    `simulated` labels the data as simulated on the screen; `is_bundled` lets it
+    use the bundle of its scripts, if there is one; `can_log_out` where there is a login to leave; `store` tells
     the store from others, so that what browsers keep of one is never shown for another; `at` gives the address of a
     path of the server. Store and cache are read in
     the threads of `pool`; `now_us` is the clock that says which bucket is open.
     """
+    modules = modules_of(ASSETS) if is_bundled else PLAIN
     app = Dash(
         "tickertone",
         server=server,  # type: ignore[arg-type]  # the FastAPI backend takes the app itself
@@ -48,7 +52,7 @@ def build_app(
         requests_pathname_prefix=at("/"),
         routes_pathname_prefix="/",
         assets_ignore=layout.MODULE_FILES,
-        index_string=layout.index(ASSETS, store, at, simulated=simulated),
+        index_string=layout.index(ASSETS, modules, store, at, simulated=simulated),
         on_error=fail,
         meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
         # Charts come and go with the view, so callbacks name components that the first layout does not have.

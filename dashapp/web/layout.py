@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from dashapp.model.time import EpochUs, to_datetime
 from dashapp.model.variant import ALL, VARIANTS, Variant
 from dashapp.web.bar import bar
 from dashapp.web.figure import blanks
+from dashapp.web.modules import Modules
 from dashapp.web.parts import button, label, skeleton
 from dashapp.web.theme import css_variables
 from dashapp.web.view import (
@@ -51,18 +52,6 @@ PLACES = {name: f"\u0000{name}\u0000" for name in ("resolution", "start", "end",
 # Of the chunks that browsers keep: another number, and none that was kept before is read again.
 CHUNK_FORM = 1
 
-# What the sketches of the first charts need, before anything else is fetched.
-FIRST_MODULES = (
-    "start", "address", "arrangement", "axis", "brush", "cache", "candles", "chart", "choice", "chunks", "clock",
-    "element", "evidence", "frame", "ground", "preload", "readout", "session", "shelf", "sketch", "sketches", "stage",
-    "stream", "theme", "ticks", "view", "watchlist", "zone", "zones",
-)  # fmt: skip
-# What the first chart needs beside; assets/desk.mjs fetches the rest once there is one.
-MODULES = (
-    "main", "action", "average", "board", "crosshair", "desk", "effect", "link", "live", "offline", "painter", "place",
-    "recount", "shade",
-)  # fmt: skip
-
 # What the page will want before its first candle, and would else ask for one after the other.
 DASH_SCRIPTS = ("dash/dcc/async-graph.js", "dash/dcc/async-dropdown.js")
 PLOTLY_SCRIPT = "plotly/package_data/plotly.min.js"
@@ -84,19 +73,19 @@ GRAPH_CONFIG: Any = {
 RENDERER = "new DashRenderer();"
 
 
-def index(assets: Path, store: str, at: Callable[[str], str], *, simulated: bool = False) -> str:
-    """The HTML around the page, with the names Dash fills in; `store` tells one store from another, and `at` gives the
-    address of a path of the server.
+def index(assets: Path, modules: Modules, store: str, at: Callable[[str], str], *, simulated: bool = False) -> str:
+    """The HTML around the page, with the names Dash fills in; `modules` are those among the assets, `store` tells one
+    store from another, and `at` gives the address of a path of the server.
 
     The table and the blank figures stand in it, so that the browser can draw before Dash has started. What it needs for
     that comes first; the scripts of Dash stand in a template, which assets/start.mjs brings to life. A build of Plotly
     among the assets (`plotly*.min.js`) is used instead of the full one that Dash brings.
     """
     scripts = DASH_SCRIPTS if any(assets.glob("plotly*.min.js")) else (*DASH_SCRIPTS, PLOTLY_SCRIPT)
-    files = versions(assets, at)
+    files = versions(assets, modules, at)
 
-    def fetched_early(modules: tuple[str, ...]) -> str:
-        return "".join(f'<link rel="modulepreload" href="{files[at(f"/assets/{name}.mjs")]}">' for name in modules)
+    def fetched_early(names: Sequence[str]) -> str:
+        return "".join(f'<link rel="modulepreload" href="{files[at(f"/assets/{name}.mjs")]}">' for name in names)
 
     dash = "".join(
         f'<link rel="preload" as="script" href="{at(f"/_dash-component-suites/{path}")}">' for path in scripts
@@ -114,25 +103,25 @@ def index(assets: Path, store: str, at: Callable[[str], str], *, simulated: bool
 <style>{css_variables()}</style>
 <script src="{files[at("/assets/first.js")]}"></script>
 <script type="importmap">{json.dumps({"imports": files}, separators=(",", ":"))}</script>
-{fetched_early(FIRST_MODULES)}
+{fetched_early(modules.first)}
 {{%css%}}
 </head>
 <body>
 {{%app_entry%}}
 <script type="application/json" id="facts">{told}</script>
-<script type="module" src="{files[at("/assets/start.mjs")]}"></script>
+<script type="module" src="{files[at(f"/assets/{modules.start}.mjs")]}"></script>
 {{%config%}}
-<template id="later">{fetched_early(MODULES)}{dash}{{%scripts%}}{{%renderer%}}</template>
+<template id="later">{fetched_early(modules.main)}{dash}{{%scripts%}}{{%renderer%}}</template>
 </body>
 </html>"""
 
 
-def versions(assets: Path, at: Callable[[str], str]) -> dict[str, str]:
+def versions(assets: Path, modules: Modules, at: Callable[[str], str]) -> dict[str, str]:
     """The scripts of ours, by address, with the address that names what is in them: browsers need not ask for it again.
 
     Browsers are told as an import map, which makes one of the other wherever a module is named.
     """
-    files = sorted([*assets.glob("*.mjs"), assets / "first.js"])
+    files = sorted([*(assets / f"{name}.mjs" for name in modules.all), assets / "first.js"])
     tags = {at(f"/assets/{file.name}"): hashlib.sha256(file.read_bytes()).hexdigest()[:12] for file in files}
     return {address: f"{address}?m={tag}" for address, tag in tags.items()}
 

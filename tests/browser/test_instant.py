@@ -90,7 +90,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def site(server: ServerFactory, store: Path) -> Server:
-    return server("serve", data_dir=store)
+    """Its scripts are as they are, for a test asks one of them; in other tests they are bundled where npm is there."""
+    return server("serve", data_dir=store, env={"TICKERTONE_SCRIPTS": "plain"})
 
 
 @pytest.fixture
@@ -279,8 +280,10 @@ def test_a_reload_is_drawn_from_what_the_browser_kept(see: Callable[..., Page], 
     held: list[Route] = []
     page.route("**/dash_renderer*", lambda route: held.append(route))
     page.route("**/api/v2/timeseries*", lambda route: route.abort())
+    page.add_init_script(STEPS)
     page.reload()
     until(page, SKETCHED)
+    assert page.evaluate("steps") == [1, 2], "the first chart is on the screen before the second is read"
     assert page.evaluate(OUTLINES, ".sketch") == drawn
     assert re.fullmatch(r"kept · \d+ s", page.locator("#sketches .feed").inner_text()), (
         "nobody has said that it is so still"

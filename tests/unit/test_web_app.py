@@ -29,6 +29,7 @@ from dashapp.web import layout
 from dashapp.web.app import ASSETS, build_app
 from dashapp.web.callbacks import answer, pulse_of
 from dashapp.web.charts import Charts, Drawn, Moment
+from dashapp.web.modules import PLAIN, Modules
 from dashapp.web.theme import Look
 from dashapp.web.view import parse_view
 from tests.stores import append, open_store, score, series_reader
@@ -71,7 +72,15 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 @pytest.fixture
 def app(server: FastAPI, reader: SeriesReader, cache: ResponseCache, pool: ThreadPoolExecutor) -> Dash:
     return build_app(
-        server, reader, cache, pool, lambda: NOW, at=Settings(base_path="/under").at, store="a-store", simulated=True
+        server,
+        reader,
+        cache,
+        pool,
+        lambda: NOW,
+        at=Settings(base_path="/under").at,
+        store="a-store",
+        simulated=True,
+        is_bundled=False,
     )
 
 
@@ -116,34 +125,11 @@ def test_every_function_that_a_callback_names_is_in_the_browser(app: Dash) -> No
         assert re.search(rf"^  {name}\(", main, re.MULTILINE), f"assets/main.mjs has no {name}"
 
 
-def needed_by(name: str) -> set[str]:
-    """The modules that one needs to run, itself among them."""
-    needed, new = set[str](), {name}
-    while new:
-        needed |= new
-        texts = [(ASSETS / f"{each}.mjs").read_text("utf-8") for each in new]
-        new = {
-            each for text in texts for each in re.findall(r'^(?:import|}).*"\./([\w-]+)\.mjs";$', text, re.MULTILINE)
-        }
-        new -= needed
-    return needed
-
-
-def test_every_module_that_the_first_charts_need_is_fetched_early_and_no_other() -> None:
-    assert set(layout.FIRST_MODULES) == needed_by("start")
-    needed = needed_by("main")
-    assert set(layout.MODULES) == needed - set(layout.FIRST_MODULES)
-    others = {path.stem for path in ASSETS.glob("*.mjs")} - needed
-    desk = (ASSETS / "desk.mjs").read_text("utf-8")
-    late = set(re.findall(r'"(\w+)"', re.search(r"const LATE = \[(.*?)\]", desk, re.DOTALL)[1]))  # type: ignore[index]
-    assert late < others
-
-
 def test_scripts_on_the_page_need_no_inline_code_but_what_is_hashed(app: Dash, server: FastAPI) -> None:
     html = ask(server).text
     inline = re.findall(r"<script(?![^>]*\bsrc=)(?![^>]*application/json)[^>]*>(.*?)</script>", html, re.DOTALL)
     (import_map,) = (each for each in inline if each != layout.RENDERER)
-    assert json.loads(import_map) == {"imports": layout.versions(ASSETS, Settings(base_path="/under").at)}
+    assert json.loads(import_map) == {"imports": layout.versions(ASSETS, PLAIN, Settings(base_path="/under").at)}
     hashes = [*app.csp_hashes(), *script_hashes(app.index_string)]
     assert {each for script in inline for each in script_hashes(f"<script>{script}</script>")} <= set(hashes)
 
@@ -158,20 +144,22 @@ def test_dash_is_brought_to_life_only_when_the_first_charts_are_drawn(app: Dash,
 
 
 def test_scripts_of_ours_are_named_with_what_is_in_them(tmp_path: Path) -> None:
-    for name in ("first.js", "main.mjs"):
+    for name in ("first.js", "main.mjs", "not-of-the-page.mjs"):
         (tmp_path / name).write_text("1")
-    before = layout.versions(tmp_path, Settings().at)
+    modules = Modules("main", ["main"], [], [])
+    before = layout.versions(tmp_path, modules, Settings().at)
     (tmp_path / "main.mjs").write_text("2")
-    after = layout.versions(tmp_path, Settings().at)
+    after = layout.versions(tmp_path, modules, Settings().at)
+    assert len(after) == 2
     assert re.fullmatch(r"/assets/main\.mjs\?m=[0-9a-f]{12}", after["/assets/main.mjs"])
     assert [name for name in after if after[name] != before[name]] == ["/assets/main.mjs"]
 
 
 def test_the_full_plotly_is_fetched_early_unless_a_smaller_one_is_there(tmp_path: Path) -> None:
     shutil.copytree(ASSETS, tmp_path, ignore=shutil.ignore_patterns("plotly*"), dirs_exist_ok=True)
-    assert layout.PLOTLY_SCRIPT in layout.index(tmp_path, "a-store", Settings().at)
+    assert layout.PLOTLY_SCRIPT in layout.index(tmp_path, PLAIN, "a-store", Settings().at)
     (tmp_path / "plotly-finance.min.js").touch()
-    assert layout.PLOTLY_SCRIPT not in layout.index(tmp_path, "a-store", Settings().at)
+    assert layout.PLOTLY_SCRIPT not in layout.index(tmp_path, PLAIN, "a-store", Settings().at)
 
 
 @pytest.mark.parametrize("simulated", [True, False])

@@ -114,11 +114,24 @@ def read_parquet(path: str, schema: pa.Schema) -> pa.Table:
     StoreDamaged."""
     try:
         file = open_parquet(path, schema)
-        rows = read_groups(file, schema.names, range(file.num_row_groups)).cast(schema)
+        rows = with_types(read_groups(file, schema.names, range(file.num_row_groups)), schema)
         rows.validate(full=True)  # nobody has looked yet whether the texts of a damaged file are UTF-8
     except (pa.ArrowException, OSError, KeyError, UnicodeDecodeError) as error:
         raise StoreDamaged(f"{path} cannot be read: {cause(error)}.") from error
     return rows
+
+
+def with_types(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The rows with the types of a schema of the same names; raises ArrowInvalid.
+
+    As `cast`, which takes 40 us even for a column that has its type already, and raises what is no error of Arrow.
+    """
+    columns = []
+    for column, field in zip(rows.columns, schema, strict=True):
+        if column.null_count and not field.nullable:
+            raise pa.ArrowInvalid(f"{field.name} has {column.null_count:,} nulls")
+        columns.append(column if column.type == field.type else column.cast(field.type))
+    return pa.table(columns, schema=schema)
 
 
 def _is_encoded(type_: pa.DataType) -> bool:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from dashapp.errors import StoreDamaged, StoreError
 from dashapp.model.time import MAX_US, MIN_US
-from dashapp.store.durable import open_parquet, read_groups
+from dashapp.store.durable import open_parquet, read_groups, with_types
 from dashapp.store.order import in_order
 from dashapp.store.schema import BUCKET_ROW_SCHEMA, encoded
 from dashapp.store.storage import cause
@@ -104,7 +104,7 @@ class Scanner:
         if len(found) > 1:
             rows = in_order(rows, self._moment)
         # The column types of the schema, no dictionaries.
-        return rows.select(columns).cast(pa.schema([self._schema.field(name) for name in columns]))
+        return with_types(rows.select(columns), pa.schema([self._schema.field(name) for name in columns]))
 
     def _of_file(self, path: str, wanted: Wanted, columns: Sequence[str]) -> pa.Table | None:
         footer = self._footer(path)
@@ -125,7 +125,7 @@ class Scanner:
             runs = zip(edges[::2], edges[1::2], strict=True)
             found = pa.concat_tables([rows.slice(first, stop - first) for first, stop in runs])
         # Others may write other types of texts and numbers, and columns that may be null.
-        return found.cast(schema).unify_dictionaries().combine_chunks()
+        return with_types(found, schema).unify_dictionaries().combine_chunks()
 
     def _footer(self, path: str) -> _Footer:
         with self._lock:

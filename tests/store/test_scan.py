@@ -195,3 +195,19 @@ def test_footers_are_forgotten_when_there_are_many(tmp_path: Path, monkeypatch: 
         rows = scanner.rows(files, Wanted({"B"}, "two@1", 0, 9), ("start_us",), timeout_ms=60_000)
         assert pc.sum(rows.column("start_us")).as_py() == np.arange(4).sum()
     assert len(scanner._footers) == 2
+
+
+@pytest.mark.parametrize("how", ["scanned", "read"])
+def test_a_file_of_others_with_nulls_where_there_are_none_is_named(tmp_path: Path, how: str) -> None:
+    rows = bucket_rows([0])
+    place = rows.column_names.index("count")
+    field = rows.schema.field("count").with_nullable(True)
+    rows = rows.set_column(place, field, pa.array([None, *range(1, rows.num_rows)], pa.int64()))
+    pq.write_table(rows, tmp_path / "theirs.parquet")
+    file = DataFile(Disk(tmp_path), "theirs.parquet", {}, rows.num_rows, 1, {})
+    ways: dict[str, Callable[[], object]] = {
+        "scanned": lambda: Scanner().rows([file], Wanted(None, None, 0, 1), COLUMNS, timeout_ms=1_000),
+        "read": lambda: durable.read_parquet(file.path, BUCKET_ROW_SCHEMA),
+    }
+    with pytest.raises(StoreDamaged, match=r"theirs\.parquet.*count has 1 nulls"):
+        ways[how]()

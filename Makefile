@@ -1,4 +1,4 @@
-# `make` alone says what there is. Everything is made in .venv and node_modules; nothing else of the machine is touched,
+# `make` alone says what there is. Everything is made in .venv, node_modules and assets/; nothing else of the machine is touched,
 # but for the Debian packages that `make test` installs where it may (tools/packages).
 
 BIN := .venv/bin
@@ -45,7 +45,7 @@ test-slow: .venv/.installed-test  ## the long campaigns: kills, and properties w
 audit: .venv/.installed-audit  ## known holes in what is pinned (asks the net), licences and bill of materials into docs/
 	$(BIN)/python tools/bill.py
 	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
-	@if command -v npm >/dev/null; then npm audit --package-lock-only; else echo "npm is not here: package-lock.json was not audited"; fi
+	@if command -v npm >/dev/null; then npm audit --package-lock-only && npm --prefix tools/bundler audit --package-lock-only; else echo "npm is not here: package-lock.json was not audited"; fi
 
 format: .venv/.installed-test  ## put the code in its form
 	$(BIN)/ruff check --fix

@@ -58,6 +58,7 @@ async function sketchAll() {
   const width_ms = cache.widthOf(resolution);
   const names = new Set(known.map(([ticker]) => ticker));
   const tickers = shown.tickers.filter((each) => names.has(each)).slice(0, MOST_SKETCHES);
+  if (!tickers.length) return false;
   const indexes = chunks.within(window_.first_ms, window_.stop_ms, width_ms);
   const placesOf = (some) => some.flatMap((ticker) => indexes.map((index) => [ticker, resolution, index]));
   const zone = zones.of(shown);
@@ -79,32 +80,29 @@ async function sketchAll() {
     return figures.size > 0;
   };
   let [isBegun, isDue] = [false, false];
-  const later = (act) => (whole = whole.then(act));
+  const then = (step) => (whole = whole.then(step));
   const drawDue = () => {
     if (isDue && sketches.isThere()) draw(tickers);
     isDue = false;
   };
-  const begin = (some) => {
+  // Two frames: during the first one the chart is still on its way to the screen.
+  const drawFirst = (some, ...next) => {
     isBegun = some.some((ticker) => draw([ticker]));
-    if (!isBegun) return;
-    // Two frames: during the first one the chart is still on its way to the screen.
-    for (const step of [painted, painted, readAll, drawDue, painted]) later(step);
+    if (isBegun) for (const step of [painted, painted, ...next, drawDue, painted]) then(step);
   };
   const readAll = async () => {
-    isDue = true;
-    if (!kept) return;
     await cache.fetch(placesOf(tickers));
-    ask();
-  };
-  const ask = () => {
-    loader.want(placesOf(tickers).map(([ticker, , index]) => ({ ticker, resolution, index, isUrgent: true })));
+    isDue = true;
   };
   if (kept) {
-    await cache.fetch(placesOf(tickers.slice(0, 1)));
-    begin(tickers.slice(0, 1));
-    if (!isBegun) await readAll();
-    if (!isBegun) begin(tickers);
-  } else ask();
+    const [first] = tickers;
+    await cache.fetch(placesOf([first]));
+    drawFirst([first], readAll);
+    if (!isBegun) {
+      await readAll();
+      drawFirst(tickers);
+    }
+  }
   return new Promise((resolve) => {
     if (isBegun) resolve(true);
     const hear = (news) => {
@@ -112,12 +110,13 @@ async function sketchAll() {
       if (!isReady) return;
       if (!news.error) {
         isDue = true;
-        if (isBegun) later(drawDue);
-        else begin(tickers);
+        if (isBegun) then(drawDue);
+        else drawFirst(tickers);
       }
       resolve(sketches.isThere());
     };
     listen(hear, { isLast: false });
+    loader.want(placesOf(tickers).map(([ticker, , index]) => ({ ticker, resolution, index, isUrgent: true })));
   });
 }
 
@@ -155,7 +154,7 @@ async function begin() {
   // After what the first charts wait for, which it would only hold up.
   void Promise.race([sketched, wait(HOLD_MS)]).then(() => fetchAhead(content));
   const isSketched = await Promise.race([sketched, wait(PATIENCE_MS)]);
-  if (isSketched) await whole.catch(complain);
+  if (isSketched) await Promise.race([whole.catch(complain), wait(PATIENCE_MS)]);
   await bringDash(content);
 }
 

@@ -1,9 +1,9 @@
 """Refresh after 1,000 new scores on stores of 1 and 10 million: does it depend on the size of the store?
 
 Both stores hold 100 tickers, 333,000 scores a day, over 3 and over 30 days. `live` replays the end of one day more in
-the order of its scores, 1,000 at a time; `late` spreads the 1,000 over the whole last day, so that no minute is spared,
-and `scattered` over all days, as a backfill does. Each round is one append and one rollup; only the rollup is timed.
-The plain way beside it is the full rebuild.
+the order of its scores, 1,000 at a time; `late` spreads the 1,000 over the whole last day, so that no file of it is
+spared, and `scattered` over all days, as a backfill does. Each round is one append and one rollup; only the rollup is
+timed. The plain way beside it is the full rebuild.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from dashapp.store.store import Store
 SIZES = {1_000_000: 3, 10_000_000: 30}
 TICKERS, NEW, DAY_SCORES = 100, 1_000, 333_333
 # Live until what is written anew with each round, the newest file, has grown from nothing to its full size.
-LIVE_ROUNDS, ROUNDS, WARM_UP = 60, 17, 2
+LIVE_ROUNDS, ROUNDS, WARM_UP = 130, 17, 2
 
 
 def rolled_up_copy(scores: int, days: int) -> Path:
@@ -60,11 +60,11 @@ def batches(kind: str, days: int) -> Iterator[pa.Table]:
         return
     for number in range(ROUNDS):
         rows = day_of_scores(days - 1, TICKERS, NEW, tag=f"{kind}{number}-")
-        if kind == "scattered":
-            shifted = FIRST_DAY_US + np.random.default_rng(number).integers(0, days * US_PER_DAY, NEW)
-            place = rows.schema.get_field_index("published_us")
-            rows = rows.set_column(place, rows.field(place), pa.array(shifted))
-        yield rows
+        first_day = 0 if kind == "scattered" else days - 1
+        begin_us, stop_us = (FIRST_DAY_US + day * US_PER_DAY for day in (first_day, days))
+        published_us = np.random.default_rng(number).integers(begin_us, stop_us, NEW)
+        place = rows.schema.get_field_index("published_us")
+        yield rows.set_column(place, rows.field(place), pa.array(published_us))
 
 
 def child(folder: Path, days: int, kind: str) -> None:

@@ -57,7 +57,7 @@ def nothing_is_few() -> Iterator[None]:
         mock.patch.object(job_module, "_FEW_SCORES", 0),
         mock.patch.object(job_module, "_PORTION_ROWS", 3),
         mock.patch.object(job_module, "_BATCH_ROWS", 3),
-        mock.patch.dict(buckets_module._PIECE_ROWS, {"month": 3, "year": 3}),
+        mock.patch.dict(buckets_module._PIECE_ROWS, {"day": 3, "month": 3, "year": 3}),
         mock.patch.object(fold_module, "_FEW_SOURCES", 2),
         mock.patch.object(reader_module, "TAIL_ROWS_IN_MEMORY", 0),
         mock.patch.object(reader_module, "_FEW_FILES", 0),

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from dashapp.model.resolution import RESOLUTIONS, parse_resolution
+from dashapp.model.resolution import FINEST, RESOLUTIONS, parse_resolution
 from dashapp.model.time import MIN_US
 from dashapp.store.attempts import committed
 from dashapp.store.buckets import Written
@@ -90,8 +90,7 @@ def _count(store: Store, job: Job, head: int, files: Sequence[DataFile], engine:
         written = list(engine(job, files))
     else:
         written = list(job.few(files) if sum(file.rows for file in files) <= _FEW_SCORES else job.many(files))
-    if not job.merge:
-        written += job.carried(replaced, written)
+    written += job.joined(written) if job.merge else job.carried(replaced, written)
     adds = [action for each in written for action in each.actions]
     gone = {file.relative for file in replaced}.union(*(each.replaced for each in written))
     dropped = [file for file in stored if file.relative in gone]
@@ -136,6 +135,12 @@ class Job:
         finally:
             pool.shutdown(cancel_futures=True)
             duck.close()
+
+    def joined(self, written: Sequence[Written]) -> list[Written]:
+        """The files of an earlier day than the newest of these, put together."""
+        files = [each for one in written for each in _partitions(one)]
+        touched = {str(each["period"]) for each in files if each["resolution"] == FINEST.name}
+        return self.store.buckets.joined(max(touched), touched) if touched else []
 
     def carried(self, replaced: Sequence[DataFile], written: Sequence[Written]) -> list[Written]:
         """The sealed buckets of partitions that are replaced and got no new ones."""

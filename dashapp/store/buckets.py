@@ -9,6 +9,7 @@ them. Retention drops the oldest periods of a resolution; before what was droppe
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -19,11 +20,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake.transaction import AddAction
 
-from dashapp.errors import SealedBucketsLost
-from dashapp.model.resolution import RESOLUTIONS, Resolution, period_of
+from dashapp.errors import SealedBucketsLost, StoreDamaged
+from dashapp.model.resolution import RESOLUTIONS, Resolution, parse_resolution, period_of
 from dashapp.model.time import MIN_US
 from dashapp.store.durable import read_parquet
 from dashapp.store.merge import merge_partition
+from dashapp.store.order import in_order
 from dashapp.store.schema import BUCKET_ROW_SCHEMA, BUCKET_TABLE_SCHEMA, ENCODED_BUCKET_ROW_SCHEMA
 from dashapp.store.storage import Storage
 from dashapp.store.tables import DataFile, NewFile, Table, paths
@@ -37,7 +39,7 @@ _KEPT_FROM = "kept-from {}"
 # tickers 130,000, of which it touches the last minutes. So what has about this many rows is not added to: what is later
 # makes a file of its own, and only files that are touched are written anew. (Measured: a refresh after 1,000 live
 # scores takes half as long.) Fewer rows make more files to be read for one ticker, and months of 1h are asked for more
-# often than years of 12h.
+# often than years of 12h. A day that is over is put together again.
 _PIECE_ROWS = {"day": 49_152, "month": 131_072, "year": 32_768}
 # What comes in larger numbers is cut by time into files of that size, but for days: nothing will be added to most of
 # those that a full rollup makes, and cutting them takes a fifteenth of it.
@@ -47,9 +49,9 @@ _CUT = ("month", "year")
 # Ten tickers, 30 days of 1h, out of 500: half the time of the usual size, for files that are 5 % larger. (Smaller ones
 # gain a tenth more, but then the footer, which is read anew after each rollup, takes longer than the rows.)
 _MONTH_GROUP_ROWS = 1_024
-# Of a day in three files a ticker has 500 rows of 1m in each. Ten tickers of such a day out of 100: 30 ms instead of
-# 44, and 27 where it is one file.
-_PART_OF_DAY_GROUP_ROWS = 2_048
+# Of a day of 1m that has grown to three files a ticker has 500 rows in each, and of a day of 5m or 10m fewer still. Ten
+# tickers of such a day of 1m out of 100: 30 ms instead of 44, and 27 where it is one file.
+_SMALL_DAY_GROUP_ROWS = 2_048
 
 _SEALED_SCHEMA = pa.schema([BUCKET_ROW_SCHEMA.field(name) for name in ("start_us", "count")])
 
@@ -127,6 +129,32 @@ class BucketsTable:
                     for piece in _pieces(merged, resolution)
                 ]
         return Written(self.table.write(files), replaced, sum(file.rows.num_rows for file in new))
+
+    def joined(self, before: str, touched: Collection[str]) -> list[Written]:
+        """Write the files of a day that has grown to several as one for each resolution: those of the earliest such day
+        before a period. Nothing is seen of them before `commit`.
+
+        Periods that are `touched` by the same commit have their turn another time, and so has a day with a file that
+        cannot be read: who checks the store is told of it. Raises StoreNotWritable.
+        """
+        grown: dict[str, dict[str, list[DataFile]]] = {}
+        for file in self.table.files():
+            period, name = file.partition["period"], file.partition["resolution"]
+            if parse_resolution(name).period_kind == "day" and period < before and period not in touched:
+                grown.setdefault(period, {}).setdefault(name, []).append(file)
+        for _, of_day in sorted(grown.items()):
+            several = [files for files in of_day.values() if len(files) > 1]
+            with contextlib.suppress(StoreDamaged):
+                if several:
+                    return [self._as_one(files) for files in several]
+        return []
+
+    def _as_one(self, files: Sequence[DataFile]) -> Written:
+        parts = [read_parquet(path, ENCODED_BUCKET_ROW_SCHEMA) for path in paths(files)]
+        rows = in_order(pa.concat_tables(parts).unify_dictionaries())
+        resolution = parse_resolution(files[0].partition["resolution"])
+        new = NewFile(files[0].partition, rows, _group_rows(rows, resolution))
+        return Written(self.table.write([new]), [file.relative for file in files], 0)
 
     def commit(
         self, written: Sequence[AddAction], replaced: Sequence[DataFile], *, seen: int, sealed_us: int = MIN_US
@@ -250,10 +278,11 @@ def _pieces(rows: pa.Table, resolution: Resolution) -> list[pa.Table]:
 
 
 def _group_rows(piece: pa.Table, resolution: Resolution) -> int | None:
+    """How many rows a row group of a file has, where it is not the usual number."""
     if resolution.period_kind == "month":
         return _MONTH_GROUP_ROWS
     if resolution.period_kind == "day" and piece.num_rows < 2 * _PIECE_ROWS["day"]:
-        return _PART_OF_DAY_GROUP_ROWS
+        return _SMALL_DAY_GROUP_ROWS
     return None
 
 

@@ -87,8 +87,12 @@ def encode(table: pa.Table, file: BinaryIO, *, compression: str, row_group_rows:
 def open_parquet(path: str, schema: pa.Schema, *, metadata: pq.FileMetaData | None = None) -> pq.ParquetFile:
     """A Parquet file to be read by `read_groups`: texts that are numbers of a dictionary in the schema, in lists too,
     as such, which takes half the time. Raises what Arrow raises."""
-    encoded = [_LEAVES.get(field.name, field.name) for field in schema if _is_encoded(field.type)]
-    return pq.ParquetFile(path, metadata=metadata, read_dictionary=encoded, **CHECKED)
+    metadata = metadata or pq.read_metadata(path)
+    encoded = {field.name for field in schema if _is_encoded(field.type)}
+    # Others name what is in a list otherwise, and Arrow takes no name that is not there.
+    leaves = [metadata.schema.column(number).path for number in range(metadata.num_columns)]
+    named = [leaf for leaf in leaves if leaf.split(".")[0] in encoded]
+    return pq.ParquetFile(path, metadata=metadata, read_dictionary=named, **CHECKED)
 
 
 def read_groups(

@@ -36,10 +36,9 @@ def build_app(
 ) -> Dash:
     """Adds the page to the server; its routes end with a catch-all, so the API's have to be there before.
 
-    `simulated` labels the data as simulated on the screen; `is_bundled` lets it
-    use the bundle of its scripts, if there is one; `can_log_out` where there is a login to leave; `store` tells
-    the store from others, so that what browsers keep of one is never shown for another; `at` gives the address of a
-    path of the server. Store and cache are read in
+    `simulated` labels the data as simulated on the screen; `is_bundled` lets it use the bundle of its scripts, if there
+    is one; `can_log_out` where there is a login to leave; `store` tells the store from others, so that what browsers
+    keep of one is never shown for another; `at` gives the address of a path of the server. Store and cache are read in
     the threads of `pool`; `now_us` is the clock that says which bucket is open.
     """
     modules = modules_of(ASSETS) if is_bundled else PLAIN

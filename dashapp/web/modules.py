@@ -67,16 +67,17 @@ def modules_of(assets: Path) -> Modules:
 
 
 def tag_of(assets: Path) -> str:
-    """A hash over the modules that a bundle is made of."""
+    """A hash over the modules that a bundle is made of; raises OSError."""
     hashed = hashlib.sha256()
-    for file in sorted(assets.glob("*.mjs")):
-        if not file.name.startswith(PREFIX):
-            hashed.update(f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+    for name in sorted(PLAIN.all):
+        content = (assets / f"{name}.mjs").read_bytes()
+        hashed.update(f"{name} {hashlib.sha256(content).hexdigest()}\n".encode())
     return hashed.hexdigest()[:16]
 
 
-def manifest(of: str, made: dict[str, Any]) -> dict[str, Any]:
-    """What MANIFEST says of a bundle, by what esbuild says of it: its outputs, with their imports and entry points."""
+def manifest(of: str, by: str, made: dict[str, Any]) -> dict[str, Any]:
+    """What MANIFEST says of a bundle of modules `of` a tag, made `by` tools of another, by what esbuild says of it: its
+    outputs, with their imports and entry points."""
     outputs = {Path(path).stem: output for path, output in made["outputs"].items()}
     entries = {Path(output["entryPoint"]).stem: name for name, output in outputs.items() if "entryPoint" in output}
 
@@ -91,7 +92,7 @@ def manifest(of: str, made: dict[str, Any]) -> dict[str, Any]:
             ]
         return list(dict.fromkeys(found))
 
-    told: dict[str, Any] = {"of": of, "start": entries["start"]}
+    told: dict[str, Any] = {"of": of, "by": by, "start": entries["start"]}
     before: list[str] = []
     for part, entry in zip(("first", "main", "late"), ENTRIES, strict=True):
         told[part] = [each for each in needed_by(entries[entry]) if each not in before]

@@ -238,6 +238,19 @@ STEPS = """window.steps = [];
         .observe(document, { subtree: true, attributes: true, attributeFilter: ["data-drawn"] });"""
 
 
+# Of which tickers chunks had been asked of the shelf when the first sketch was drawn.
+READS = """const get = IDBObjectStore.prototype.get;
+    const reads = new Set();
+    IDBObjectStore.prototype.get = function (key) {
+        for (const part of String(key).split("|")) reads.add(part);
+        return get.call(this, key);
+    };
+    new MutationObserver((_, observer) => {
+        observer.disconnect();
+        window.firstReads = new Set(reads);
+    }).observe(document, { subtree: true, attributes: true, attributeFilter: ["data-drawn"] });"""
+
+
 def test_the_first_charts_are_sketched_before_dash_is_there_as_they_will_be_drawn(page: Page, site: Server) -> None:
     held: list[Route] = []
     page.route("**/dash_renderer*", lambda route: held.append(route))
@@ -280,10 +293,11 @@ def test_a_reload_is_drawn_from_what_the_browser_kept(see: Callable[..., Page], 
     held: list[Route] = []
     page.route("**/dash_renderer*", lambda route: held.append(route))
     page.route("**/api/v2/timeseries*", lambda route: route.abort())
-    page.add_init_script(STEPS)
+    page.add_init_script(STEPS + READS)
     page.reload()
     until(page, SKETCHED)
-    assert page.evaluate("steps") == [1, 2], "the first chart is on the screen before the second is read"
+    assert page.evaluate("steps") == [1, 2]
+    assert page.evaluate("[firstReads.has('T00'), firstReads.has('T01')]") == [True, False], "the first is not held up"
     assert page.evaluate(OUTLINES, ".sketch") == drawn
     assert re.fullmatch(r"kept · \d+ s", page.locator("#sketches .feed").inner_text()), (
         "nobody has said that it is so still"
@@ -294,6 +308,18 @@ def test_a_reload_is_drawn_from_what_the_browser_kept(see: Callable[..., Page], 
         route.continue_()
     until(page, '() => document.querySelectorAll(".js-plotly-plot g.painted").length >= 10')
     assert page.evaluate(IN_VIEW) == before
+
+    page.unroute_all(behavior="ignoreErrors")
+    page.route("**/dash_renderer*", lambda route: None)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{page.url.split('?')[0]}?tickers=T02,T03&resolution=1h&range=fit")
+    until(page, SKETCHED)
+    page.wait_for_timeout(300)
+    chunks = [each for each in asked if "/api/v2/timeseries" in each]
+    assert chunks
+    assert len(chunks) == len(set(chunks)), "what is not kept is asked for once"
+    page.unroute_all(behavior="ignoreErrors")
     page.goto("about:blank")
     console_errors.clear()  # the requests that were cut off
 

@@ -175,15 +175,38 @@ def test_a_day_grows_by_files_so_that_live_scores_change_only_the_last(
     assert spans(late) == [(10, 11), (12, 14), (15, 16)]
     assert not set(late) & set(again)
 
+    tomorrow = 24 * 60
+    assert spans(minutes("f", 11, tomorrow)) == [(10, 11), (12, 14), (15, 16), (tomorrow, tomorrow)]  # it is touched
+    joined = minutes("g", tomorrow + 1)
+    assert spans(joined) == [(10, 16), (tomorrow, tomorrow + 1)]  # it is over
+    names = ("1m", "5m", "10m")
+    yesterday = [file for file in store.buckets.table.files() if file.partition["period"] == "1970-01-01"]
+    assert sorted(file.partition["resolution"] for file in yesterday) == sorted(names)
+    assert set(joined[:1]) < set(minutes("h", tomorrow + 2)), "once"
+
     rollup(store, full=True)
-    assert spans(minutes("f", 9)) == [(9, 9), (10, 16)]  # at once, and so in one
+    assert spans(minutes("i", 9))[:2] == [(9, 9), (10, 16)]  # made at once, and so as one
+
+
+def test_a_grown_day_that_cannot_be_read_holds_up_no_rollup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(buckets_module._PIECE_ROWS, "day", 1)
+    store = open_store(tmp_path)
+    for day in (0, 1, 2):
+        for hour in (1, 2):
+            append(store, [score(f"{day} {hour}", day * DAY_US + hour * HOUR_US, 1)])
+            rollup(store)
+            files = [file for file in store.buckets.table.files() if file.partition["resolution"] == "1m"]
+            if (day, hour) == (0, 2):
+                Path(files[0].path).write_bytes(b"PAR1")
+    grown = [file.partition["period"] for file in files]
+    assert sorted(grown) == ["1970-01-01", "1970-01-01", "1970-01-02", "1970-01-03", "1970-01-03"]
 
 
 def test_what_is_kept_by_month_and_parts_of_a_day_have_small_row_groups(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(buckets_module, "_MONTH_GROUP_ROWS", 2)
-    monkeypatch.setattr(buckets_module, "_PART_OF_DAY_GROUP_ROWS", 4)
+    monkeypatch.setattr(buckets_module, "_SMALL_DAY_GROUP_ROWS", 4)
     store = open_store(tmp_path)
     append(store, [score(f"i{hour}", hour * HOUR_US, hour) for hour in range(6)])
     rollup(store)

@@ -18,7 +18,7 @@ from dashapp.errors import StoreDamaged, StoreError
 from dashapp.store import durable, scan
 from dashapp.store.disk import Disk
 from dashapp.store.scan import Scanner, Wanted
-from dashapp.store.schema import BUCKET_ROW_SCHEMA
+from dashapp.store.schema import BUCKET_ROW_SCHEMA, ENCODED_BUCKET_ROW_SCHEMA
 from dashapp.store.tables import DataFile
 from tests.stores import examples
 
@@ -136,11 +136,18 @@ def _wide_numbers(rows: pa.Table) -> pa.Table:
 def test_files_of_other_writers_are_read_beside_ours(tmp_path: Path, other: Callable[[pa.Table], pa.Table]) -> None:
     ours, theirs = bucket_rows([0, 1]), other(bucket_rows([2, 3]))
     path = tmp_path / "theirs.parquet"
-    pq.write_table(theirs, path)
-    files = [written(tmp_path / "ours.parquet", ours), DataFile(Disk(tmp_path), path.name, {}, theirs.num_rows, 1, {})]
-    found = Scanner().rows(files, Wanted({"A"}, "one@1", 0, 9), COLUMNS, timeout_ms=60_000)
-    assert found.column("start_us").to_pylist() == [0, 1, 2, 3][: 2 + bool(theirs.num_rows) * 2]
-    assert found.schema == pa.schema([BUCKET_ROW_SCHEMA.field(name) for name in COLUMNS])
+    for is_by_the_book in (True, False):  # of what is in a list, others say item, ours element
+        pq.write_table(theirs, path, use_compliant_nested_type=is_by_the_book)
+        files = [
+            written(tmp_path / f"ours{is_by_the_book}.parquet", ours),
+            DataFile(Disk(tmp_path), path.name, {}, theirs.num_rows, 1, {}),
+        ]
+        found = Scanner().rows(files, Wanted({"A"}, "one@1", 0, 9), COLUMNS, timeout_ms=60_000)
+        assert found.column("start_us").to_pylist() == [0, 1, 2, 3][: 2 + bool(theirs.num_rows) * 2]
+        assert found.column("sources").to_pylist() == [["A", "wire"]] * found.num_rows
+        assert found.schema == pa.schema([BUCKET_ROW_SCHEMA.field(name) for name in COLUMNS])
+        read = durable.read_parquet(str(path), ENCODED_BUCKET_ROW_SCHEMA)
+        assert read.column("sources").to_pylist() == theirs.column("sources").to_pylist()
 
 
 def test_a_bound_that_is_not_utf8_and_a_column_that_is_missing_are_damage(tmp_path: Path) -> None:

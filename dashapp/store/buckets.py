@@ -39,10 +39,11 @@ _KEPT_FROM = "kept-from {}"
 # tickers 130,000, of which it touches the last minutes. So what has about this many rows is not added to: what is later
 # makes a file of its own, and only files that are touched are written anew. (Measured: a refresh after 1,000 live
 # scores takes half as long.) Fewer rows make more files to be read for one ticker, and months of 1h are asked for more
-# often than years of 12h. A day that is over is put together again.
+# often than years of 12h. Of a day the newest file grows, too, until it has as many rows as all before it, and a day
+# that is over is put together again.
 _PIECE_ROWS = {"day": 49_152, "month": 131_072, "year": 32_768}
 # What comes in larger numbers is cut by time into files of that size, but for days: nothing will be added to most of
-# those that a full rollup makes, and cutting them takes a fifteenth of it.
+# those that a full rollup makes, and cutting them takes a tenth of it.
 _CUT = ("month", "year")
 
 # A ticker's part of a month of 1h is 700 rows at most: in a row group of the usual size there are those of ten others.
@@ -254,9 +255,11 @@ def _stretches(
     starts_us = rows.column("start_us").to_numpy()
     firsts_us = [group[0].bounds["start_us"][0] for group in groups]
     number = np.searchsorted(firsts_us, starts_us, side="right") - 1
-    first_is_large, last_is_large = (
-        sum(file.rows for file in groups[place]) >= _PIECE_ROWS[resolution.period_kind] for place in (0, -1)
-    )
+    sizes = [sum(file.rows for file in group) for group in groups]
+    least = _PIECE_ROWS[resolution.period_kind]
+    first_is_large = sizes[0] >= least
+    # A day of many tickers may not have a file for each hour: as many as times it doubles.
+    last_is_large = sizes[-1] >= (max(least, sum(sizes[:-1])) if resolution.period_kind == "day" else least)
     if not first_is_large:
         number = np.maximum(number, 0)
     if last_is_large:

@@ -188,6 +188,17 @@ def test_a_day_grows_by_files_so_that_live_scores_change_only_the_last(
     assert spans(minutes("i", 9))[:2] == [(9, 9), (10, 16)]  # made at once, and so as one
 
 
+def test_a_day_has_as_many_files_as_times_it_doubles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(buckets_module._PIECE_ROWS, "day", 2)
+    store = open_store(tmp_path)
+    for minute in range(33):
+        append(store, [score(f"i{minute}", minute * MINUTE_US, minute)])
+        rollup(store)
+    files = [file for file in store.buckets.table.files() if file.partition["resolution"] == "1m"]
+    assert sorted(file.rows for file in files) == [1, 2, 2, 4, 8, 16]
+    assert shown_buckets(store) == expected_buckets(store)
+
+
 def test_a_grown_day_that_cannot_be_read_holds_up_no_rollup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(buckets_module._PIECE_ROWS, "day", 1)
     store = open_store(tmp_path)

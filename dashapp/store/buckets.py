@@ -54,6 +54,7 @@ _MONTH_GROUP_ROWS = 1_024
 # tickers of such a day of 1m out of 100: 30 ms instead of 44, and 27 where it is one file.
 _SMALL_DAY_GROUP_ROWS = 2_048
 
+_BY_DAY = {each.name for each in RESOLUTIONS if each.period_kind == "day"}
 _SEALED_SCHEMA = pa.schema([BUCKET_ROW_SCHEMA.field(name) for name in ("start_us", "count")])
 
 
@@ -141,7 +142,7 @@ class BucketsTable:
         grown: dict[str, dict[str, list[DataFile]]] = {}
         for file in self.table.files():
             period, name = file.partition["period"], file.partition["resolution"]
-            if parse_resolution(name).period_kind == "day" and period < before and period not in touched:
+            if name in _BY_DAY and period < before and period not in touched:
                 grown.setdefault(period, {}).setdefault(name, []).append(file)
         for _, of_day in sorted(grown.items()):
             several = [files for files in of_day.values() if len(files) > 1]

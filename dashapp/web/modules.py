@@ -19,6 +19,8 @@ PREFIX = "bundle-"
 MANIFEST = "bundle.json"
 # Modules that import the next one of these only when they run.
 ENTRIES = ("start", "main", "late")
+# What they bring, as Modules and the manifest name it.
+_PARTS = ("first", "main", "late")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ def modules_of(assets: Path) -> Modules:
     """The bundle among the assets if it was made of the modules that are there, else these themselves."""
     try:
         told = json.loads((assets / MANIFEST).read_bytes())
-        bundle = Modules(told["start"], *(tuple(told[each]) for each in ("first", "main", "late")))
+        bundle = Modules(told["start"], *(tuple(told[each]) for each in _PARTS))
         is_of_these = told["of"] == tag_of(assets)
     except (OSError, ValueError, LookupError, TypeError):  # nobody has made one, or not to its end
         return PLAIN
@@ -94,7 +96,7 @@ def manifest(of: str, by: str, made: dict[str, Any]) -> dict[str, Any]:
 
     told: dict[str, Any] = {"of": of, "by": by, "start": entries["start"]}
     before: list[str] = []
-    for part, entry in zip(("first", "main", "late"), ENTRIES, strict=True):
+    for part, entry in zip(_PARTS, ENTRIES, strict=True):
         told[part] = [each for each in needed_by(entries[entry]) if each not in before]
         before += told[part]
     return told

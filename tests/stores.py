@@ -136,6 +136,12 @@ def shown_buckets(
     return shown
 
 
+def without_tail(store: Store) -> dict[Any, Any]:
+    """What is shown, once it is certain that all of it is stored."""
+    assert store.buckets.seen == store.scores.table.refresh()
+    return shown_buckets(store)
+
+
 def expected_buckets(
     store: Store, resolutions: Sequence[Resolution] = RESOLUTIONS, variant: Variant = ALL
 ) -> dict[oracle.Key, dict[str, Any]]:

@@ -24,6 +24,7 @@ from dashapp.store import buckets as buckets_module
 from dashapp.store import fold as fold_module
 from dashapp.store import merge as merge_module
 from dashapp.store import reader as reader_module
+from dashapp.store import runs as runs_module
 from dashapp.store import scan as scan_module
 from dashapp.store import scores as scores_module
 from dashapp.store.reader import Reader
@@ -59,6 +60,8 @@ def nothing_is_few() -> Iterator[None]:
         mock.patch.object(job_module, "_BATCH_ROWS", 3),
         mock.patch.dict(buckets_module._PIECE_ROWS, {"day": 3, "month": 3, "year": 3}),
         mock.patch.object(fold_module, "_FEW_SOURCES", 2),
+        mock.patch.object(fold_module, "_FEW_SQUARES", 1),
+        mock.patch.object(runs_module, "_LONG", 2),
         mock.patch.object(reader_module, "TAIL_ROWS_IN_MEMORY", 0),
         mock.patch.object(reader_module, "_FEW_FILES", 0),
         mock.patch.object(scan_module, "_FEW_RUNS", 0),

@@ -152,11 +152,18 @@ class _Work:
 def _fold(work: _Work, month: str, told: Sequence[Mapping[str, Any]]) -> Part:
     job = work.job()
     storage = job.store.scores.table.storage
-    return job.fold(job.store.duck, Batch(month, [DataFile(storage, **file) for file in told]))
+    return _settled(job, job.fold(job.store.duck, Batch(month, [DataFile(storage, **file) for file in told])))
 
 
 def _gather(work: _Work, period_kind: str, parts: Sequence[Part]) -> Part:
-    return work.job().gather(period_kind, parts)
+    job = work.job()
+    return _settled(job, job.gather(period_kind, parts))
+
+
+def _settled(job: Job, part: Part) -> Part:
+    """A part whose files are durable, whatever becomes of this process."""
+    job.store.buckets.table.storage.settle(action.path for written in part.written for action in written.actions)
+    return part
 
 
 def _told(file: DataFile) -> dict[str, Any]:

@@ -52,7 +52,7 @@ _CUT = ("month", "year")
 _MONTH_GROUP_ROWS = 1_024
 # Of a day of 1m that has grown to three files a ticker has 500 rows in each, and of a day of 5m or 10m fewer still. Ten
 # tickers of such a day of 1m out of 100: 30 ms instead of 44, and 27 where it is one file.
-_SMALL_DAY_GROUP_ROWS = 2_048
+_SMALL_DAY_GROUP_ROWS = 4_096
 
 _BY_DAY = {each.name for each in RESOLUTIONS if each.period_kind == "day"}
 _SEALED_SCHEMA = pa.schema([BUCKET_ROW_SCHEMA.field(name) for name in ("start_us", "count")])
@@ -109,8 +109,8 @@ class BucketsTable:
         """Write new buckets as files of their partitions, merged with what is stored there.
 
         Unless `merge`, that is with what is sealed: stored buckets that start at `sealed_us` or later are forgotten.
-        New buckets of periods that retention has dropped are left out. Nothing is seen of them before `commit`. Safe
-        for use by several threads, for different partitions.
+        New buckets of periods that retention has dropped are left out. Nothing is seen of them before `commit`, nor
+        are they durable before that or `Storage.settle`. Safe for use by several threads, for different partitions.
         """
         kept_from = period_of(self.kept_from_us()[resolution.name], resolution)
         replaced: list[str] = []
@@ -130,7 +130,7 @@ class BucketsTable:
                     NewFile(file.partition, piece, _group_rows(piece, resolution))
                     for piece in _pieces(merged, resolution)
                 ]
-        return Written(self.table.write(files), replaced, sum(file.rows.num_rows for file in new))
+        return Written(self.table.write(files, settled=False), replaced, sum(file.rows.num_rows for file in new))
 
     def joined(self, before: str, touched: Collection[str]) -> list[Written]:
         """Write the files of a day that has grown to several as one for each resolution: those of the earliest such day

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NoReturn
 
@@ -29,6 +30,9 @@ class Disk:
         # What this process knows to be on the disk: the names that lead to the log, and the folders of data by name.
         self._is_log_flushed = False
         self._flushed_folders: set[Path] = set()
+        self._flusher = ThreadPoolExecutor(_WRITE_THREADS, thread_name_prefix="flush")
+        self._flushes: dict[str, Future[None]] = {}  # by the name of the file: those that are not known to be done
+        self._flushing = threading.Lock()
 
     @property
     def missing(self) -> str:
@@ -104,12 +108,17 @@ class Disk:
         """The paths of these files."""
         return [f"{self.name}/{name}" for name in names]
 
-    def write(self, new: Sequence[Unwritten], *, compression: str) -> list[int]:
-        """Write files and flush them, then the folders that hold them."""
+    def write(self, new: Sequence[Unwritten], *, compression: str, settled: bool = True) -> list[int]:
+        """Write files and flush them, then the folders that hold them: unless `settled`, beside what the caller does
+        next, since flushing is waiting."""
 
         def write_one(file: Unwritten) -> int:
             return durable.write_parquet(
-                self._root / file.name, file.rows, compression=compression, row_group_rows=file.row_group_rows
+                self._root / file.name,
+                file.rows,
+                compression=compression,
+                row_group_rows=file.row_group_rows,
+                flush=settled,
             )
 
         folders = {(self._root / file.name).parent for file in new}
@@ -121,14 +130,40 @@ class Disk:
             else:
                 with ThreadPoolExecutor(_WRITE_THREADS) as pool:
                     sizes = list(pool.map(write_one, new))
-            # A folder that is there already may be of a process that was killed before it flushed the folder's name.
-            unflushed = {parent for folder in folders - self._flushed_folders for parent in self._ancestors(folder)}
-            for folder in folders | unflushed:
-                durable.sync_folder(folder)
+            if settled:
+                self._sync_folders(folders)
         except OSError as error:
             self._refuse(error)
-        self._flushed_folders |= folders
+        if not settled:
+            with self._flushing:
+                # One that has failed is kept until whoever would commit its file is told.
+                for name in [name for name, flush in self._flushes.items() if flush.done() and not flush.exception()]:
+                    del self._flushes[name]
+                for file in new:
+                    self._flushes[file.name] = self._flusher.submit(self._flush_file, self._root / file.name)
         return sizes
+
+    def settle(self, names: Iterable[str]) -> None:
+        """Wait for the flushes of these files."""
+        with self._flushing:
+            flushes = [self._flushes.pop(name) for name in names if name in self._flushes]
+        try:
+            for flush in flushes:
+                flush.result()
+        except OSError as error:
+            self._refuse(error)
+
+    def _flush_file(self, path: Path) -> None:
+        durable.sync_file(path)
+        self._sync_folders({path.parent})
+
+    def _sync_folders(self, folders: set[Path]) -> None:
+        """Flush folders of data, and those above that this process has not flushed yet."""
+        # A folder that is there already may be of a process that was killed before it flushed the folder's name.
+        unflushed = {parent for folder in folders - self._flushed_folders for parent in self._ancestors(folder)}
+        for folder in folders | unflushed:
+            durable.sync_folder(folder)
+        self._flushed_folders |= folders
 
     def flush(self, version: int) -> None:
         """Flush the log's entry of a version, its checkpoint if it has one, and their folder."""

@@ -11,7 +11,7 @@ gathering by them.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,31 +23,31 @@ from numpy.typing import NDArray
 
 from dashapp.errors import StoreDamaged
 from dashapp.model.resolution import FINEST, RESOLUTIONS, Resolution, floor_us
-from dashapp.model.score import LABEL_THRESHOLD_E6, position_of
-from dashapp.model.time import US_PER_DAY
+from dashapp.model.score import LABEL_THRESHOLD_E6, SCORE_SCALE, position_of
 from dashapp.store import wide
 from dashapp.store.buckets import partition_of
 from dashapp.store.duck import BUCKET_STARTS_SQL, FOLD_COLUMNS, IN_ORDER_SQL, Cursor
 from dashapp.store.durable import CHECKED
 from dashapp.store.order import in_order
-from dashapp.store.schema import BUCKET_ROW_SCHEMA, ENCODED_BUCKET_ROW_SCHEMA
+from dashapp.store.runs import Integers, Runs
+from dashapp.store.schema import ENCODED_BUCKET_ROW_SCHEMA
 from dashapp.store.storage import cause
 from dashapp.store.tables import DataFile, NewFile, paths
 
 _TEXTS = ("ticker", "scorer", "source")
-# Squares are summed as two numbers of this many bits and the rest, so that no count of scores is too much for an int64.
+# The squares of so many scores surely add up to less than 64 bits. Those of more are summed as two numbers, of this
+# many bits and the rest, so that no count of scores is too much.
+_FEW_SQUARES = 2**64 // SCORE_SCALE**2
 _SQUARE_BITS = 20
 # Sets of up to this many sources are handled as the bits of a number, ten times faster than as pairs.
 _FEW_SOURCES = 32
 _PERIOD_UNIT = {"day": "D", "month": "M", "year": "Y"}
 
-Integers = NDArray[np.signedinteger[Any]]
-
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """The buckets that new scores make at one resolution: rows of BUCKET_ROW_SCHEMA, or of the same with encoded texts,
-    by period, ticker, scorer and start."""
+    """The buckets that new scores make at one resolution: rows of ENCODED_BUCKET_ROW_SCHEMA, by period, ticker, scorer
+    and start."""
 
     resolution: Resolution
     rows: pa.Table
@@ -61,27 +61,24 @@ def fold_dates(cursor: Cursor, files: Sequence[DataFile], *, after_version: int)
     resolutions.
     """
     scores = _Scores(_rows_in_order(cursor, files, position_of(after_version + 1, 0)))
-    runs, deltas = scores.runs, []
-    # No bucket begins within a minute and tickers share their minutes, so each minute is asked for once: from where the
-    # first bucket of any resolution begins.
-    first_us, minute_us = floor_us(int(runs.start_us.min()), RESOLUTIONS[-1]), FINEST.width_us
-    minutes_us = np.arange(first_us, runs.start_us.max() + 1, minute_us)
-    for resolution, starts_us in zip(RESOLUTIONS, _bucket_starts(cursor, minutes_us), strict=True):
-        runs = runs.grouped(starts_us[(runs.start_us - first_us) // minute_us])
-        deltas.append(Delta(resolution, scores.buckets(runs)))
+    groups, deltas = scores.groups, []
+    for resolution, starts in zip(RESOLUTIONS, _bucket_starts(cursor, scores.minutes_us()), strict=True):
+        groups = groups.grouped(starts[groups.minute])
+        deltas.append(Delta(resolution, scores.buckets(groups)))
     return deltas
 
 
-def _bucket_starts(cursor: Cursor, moments_us: Integers) -> list[Integers]:
-    """For each resolution the start of the bucket that holds each moment."""
-    cursor.register("moments", pa.table({"moment_us": moments_us}))
-    return [column.to_numpy() for column in cursor.table(BUCKET_STARTS_SQL).columns]
+def _bucket_starts(cursor: Cursor, minutes_us: Integers) -> list[Integers]:
+    """For each resolution and minute the number of the minute that the bucket which holds it begins with."""
+    cursor.register("moments", pa.table({"moment_us": minutes_us}))
+    columns = cursor.table(BUCKET_STARTS_SQL).columns
+    return [_minutes(column.to_numpy(), int(minutes_us[0])) for column in columns]
 
 
 def joined(deltas: Iterable[Delta]) -> Delta:
     """The buckets of several dates of one period and resolution together."""
     parts = list(deltas)
-    rows = pa.concat_tables([part.rows.cast(BUCKET_ROW_SCHEMA) for part in parts])
+    rows = pa.concat_tables([part.rows for part in parts]).unify_dictionaries()
     return Delta(parts[0].resolution, in_order(rows))
 
 
@@ -138,37 +135,40 @@ def _read(file: DataFile) -> pa.Table:
     return rows
 
 
+# What of the scores of a group is found out by operations that may count one twice.
+_OPERATIONS: Mapping[str, np.ufunc] = {
+    "high_e6": np.maximum,
+    "low_e6": np.minimum,
+    "first_position": np.minimum,
+    "last_position": np.maximum,
+    "source_set": np.bitwise_or,  # one bit for each source
+}
+
+
 @dataclass(frozen=True, slots=True)
-class _Runs:
-    """Runs of scores in order, each with what grouping several of them needs; a score is a run of its own."""
+class _Groups:
+    """Groups of scores that lie side by side; a score is a group of its own at first."""
 
-    series: Integers  # date, ticker and scorer as a number
-    start_us: Integers  # of the bucket, or when the score was published
+    series: Integers  # ticker and scorer as a number
+    minute: Integers  # the number of the minute that the bucket begins with, or that the score was published in
     first_row: Integers
-    high_e6: Integers
-    low_e6: Integers
-    first_position: Integers
-    last_position: Integers
-    source_set: NDArray[np.uint32]  # one bit for each source, while there are few
+    extremes: Mapping[str, NDArray[Any]]  # for some of _OPERATIONS
 
-    def grouped(self, start_us: Integers) -> _Runs:
-        """The runs that are buckets, given the start of the bucket that each of these lies in."""
-        changes = (self.series[1:] != self.series[:-1]) | (start_us[1:] != start_us[:-1])
+    def grouped(self, minute: Integers) -> _Groups:
+        """The groups that are buckets, given the minute that the bucket begins with in which each of these lies."""
+        changes = self.series[1:] != self.series[:-1]
+        changes |= minute[1:] != minute[:-1]
         first = np.concatenate([[0], np.flatnonzero(changes) + 1])
-        return _Runs(
-            self.series[first],
-            start_us[first],
-            self.first_row[first],
-            np.maximum.reduceat(self.high_e6, first),
-            np.minimum.reduceat(self.low_e6, first),
-            np.minimum.reduceat(self.first_position, first),
-            np.maximum.reduceat(self.last_position, first),
-            np.bitwise_or.reduceat(self.source_set, first),
-        )
+        runs = Runs(first, len(minute))
+        extremes = {name: runs.reduced(_OPERATIONS[name], values) for name, values in self.extremes.items()}
+        return _Groups(self.series[first], minute[first], self.first_row[first].astype(np.intp), extremes)
 
 
 class _Scores:
-    """Scores in order, as arrays, out of which buckets are gathered."""
+    """Scores in order, as arrays, out of which buckets are gathered.
+
+    Arrays are as narrow as they can be and made once: where they are large, half of the time is for the memory.
+    """
 
     def __init__(self, rows: pa.Table) -> None:
         ticker, scorer, source = (rows.column(name).combine_chunks() for name in _TEXTS)
@@ -177,87 +177,114 @@ class _Scores:
         self._published_us = rows.column("published_us").to_numpy()
         self._score_e6 = rows.column("score_e6").to_numpy()
         self._item_id = rows.column("item_id").combine_chunks()
-        position = rows.column("position").to_numpy()
-        dates = self._published_us // US_PER_DAY
-        changes = (tickers[1:] != tickers[:-1]) | (scorers[1:] != scorers[:-1]) | (dates[1:] != dates[:-1])
+        self._position = rows.column("position").to_numpy()
+        changes = (tickers[1:] != tickers[:-1]) | (scorers[1:] != scorers[:-1])
         first_of_series = np.concatenate([[0], np.flatnonzero(changes) + 1])
         self._ticker = ticker.take(pa.array(first_of_series))
         self._scorer = scorer.take(pa.array(first_of_series))
-        squares = self._score_e6.astype(np.int64) ** 2
         self._sums_e6 = _sums_before(self._score_e6)
-        self._square_sums = [_sums_before(squares >> _SQUARE_BITS), _sums_before(squares & ((1 << _SQUARE_BITS) - 1))]
-        self._positives = _sums_before(self._score_e6 >= LABEL_THRESHOLD_E6)
-        self._negatives = _sums_before(self._score_e6 <= -LABEL_THRESHOLD_E6)
+        self._square_sums = _sums_before(self._squares())
+        self._positives = _sums_before(self._score_e6 >= LABEL_THRESHOLD_E6, np.int32)
+        self._negatives = _sums_before(self._score_e6 <= -LABEL_THRESHOLD_E6, np.int32)
         names = source.dictionary.to_pylist()
         self._sources = pa.array(sorted(names), pa.string())
-        rank = np.argsort(np.argsort(np.array(names, dtype=object)))
-        self._source = rank[source.indices.to_numpy()]
-        source_bit = np.left_shift(np.uint32(1), rank.astype(np.uint32) % _FEW_SOURCES).astype("<u4")
-        self.runs = _Runs(
-            np.repeat(np.arange(len(first_of_series), dtype=np.int32), np.diff(np.append(first_of_series, self._rows))),
-            self._published_us,
-            np.arange(self._rows),
-            self._score_e6,
-            self._score_e6,
-            position,
-            position,
-            source_bit[source.indices.to_numpy()],
+        self._source_rank = np.argsort(np.argsort(np.array(names, dtype=object)))
+        self._source = source.indices.to_numpy()
+        # The bucket that holds the first score begins with minute 0 at the earliest, at every resolution.
+        self._first_us = floor_us(int(self._published_us.min()), RESOLUTIONS[-1])
+        extremes = {"high_e6": self._score_e6, "low_e6": self._score_e6}
+        # So it is where all came with one commit.
+        self._position_rises = bool(np.all(self._position[1:] > self._position[:-1]))
+        if not self._position_rises:
+            extremes |= {"first_position": self._position, "last_position": self._position}
+        if len(names) <= _FEW_SOURCES:
+            bits = np.left_shift(np.uint64(1), self._source_rank.astype(np.uint64))
+            extremes["source_set"] = bits.astype(np.min_scalar_type(bits.max()))[self._source]
+        length_of_series = np.diff(np.append(first_of_series, self._rows))
+        self.groups = _Groups(
+            np.repeat(np.arange(len(first_of_series), dtype=np.int32), length_of_series),
+            _minutes(self._published_us, self._first_us),
+            np.arange(self._rows, dtype=np.int32),
+            extremes,
         )
 
-    def buckets(self, runs: _Runs) -> pa.Table:
-        """The buckets that these runs are: rows of ENCODED_BUCKET_ROW_SCHEMA."""
-        first, stop = runs.first_row, np.append(runs.first_row[1:], self._rows)
-        last = stop - 1
-        count = stop - first
-        positive, negative = (sums[stop] - sums[first] for sums in (self._positives, self._negatives))
-        series = pa.array(runs.series)
+    def minutes_us(self) -> Integers:
+        """When each minute begins, up to the one of the last score; no bucket begins within one, and tickers share
+        them."""
+        return np.arange(self._first_us, self._published_us.max() + 1, FINEST.width_us)
+
+    def buckets(self, groups: _Groups) -> pa.Table:
+        """The buckets that these groups are: rows of ENCODED_BUCKET_ROW_SCHEMA."""
+        first = groups.first_row
+        bounds = np.append(first, self._rows)
+        last = bounds[1:] - 1
+        count = np.diff(bounds)
+        positive, negative = (np.diff(sums[bounds]).astype(np.int64) for sums in (self._positives, self._negatives))
+        series = pa.array(groups.series)
         values = {
             "ticker": self._ticker.take(series),
             "scorer": self._scorer.take(series),
-            "start_us": runs.start_us,
+            "start_us": groups.minute * np.int64(FINEST.width_us) + self._first_us,
             "open_e6": self._score_e6[first],
             "open_us": self._published_us[first],
             "open_item_id": self._item_id.take(pa.array(first)),
-            "high_e6": runs.high_e6,
-            "low_e6": runs.low_e6,
+            "high_e6": groups.extremes["high_e6"],
+            "low_e6": groups.extremes["low_e6"],
             "close_e6": self._score_e6[last],
             "close_us": self._published_us[last],
             "close_item_id": self._item_id.take(pa.array(last)),
             "count": count,
-            "sum_e6": self._sums_e6[stop] - self._sums_e6[first],
-            "sumsq_e12": self._sums_of_squares(first, stop),
+            "sum_e6": np.diff(self._sums_e6[bounds]),
+            "sumsq_e12": self._sums_of_squares(bounds),
             "positive": positive,
             "neutral": count - positive - negative,
             "negative": negative,
-            "sources": self._source_lists(runs),
-            "first_position": runs.first_position,
-            "last_position": runs.last_position,
+            "sources": self._source_lists(groups),
+            "first_position": self._position[first] if self._position_rises else groups.extremes["first_position"],
+            "last_position": self._position[last] if self._position_rises else groups.extremes["last_position"],
         }
         schema = ENCODED_BUCKET_ROW_SCHEMA
         return pa.table([pa.array(values[name]) for name in schema.names], schema=schema)
 
-    def _sums_of_squares(self, first: Integers, stop: Integers) -> pa.Array:
-        high, low = (sums[stop] - sums[first] for sums in self._square_sums)
+    def _squares(self) -> Integers:
+        squares: Integers = np.square(self._score_e6, dtype=np.int64)
+        return squares
+
+    def _sums_of_squares(self, bounds: Integers) -> pa.Array:
+        """The sum of the squares of the scores between each bound and the next."""
+        if np.diff(bounds).max() <= _FEW_SQUARES:
+            # The sums up to the bounds may have run over; what lies between is right all the same.
+            return wide.column_of(wide.shifted(np.diff(self._square_sums[bounds]), 0))
+        squares = self._squares()
+        parts = _sums_before(squares >> _SQUARE_BITS), _sums_before(squares & ((1 << _SQUARE_BITS) - 1))
+        high, low = (np.diff(sums[bounds]) for sums in parts)
         return wide.column_of(wide.add(wide.shifted(high, _SQUARE_BITS), wide.shifted(low, 0)))
 
-    def _source_lists(self, runs: _Runs) -> pa.Array:
+    def _source_lists(self, groups: _Groups) -> pa.Array:
         """The distinct sources of each bucket, sorted."""
-        buckets, sources = len(runs.first_row), len(self._sources)
+        buckets, sources = len(groups.first_row), len(self._sources)
         if sources <= _FEW_SOURCES:
-            sets = runs.source_set
+            sets = groups.extremes["source_set"]
             bits = np.unpackbits(sets.view(np.uint8).reshape(buckets, -1), axis=1, count=sources, bitorder="little")
-            source = np.nonzero(bits.view(np.bool_))[1]
+            source = np.flatnonzero(bits.view(np.bool_)) % sources
             held = np.bitwise_count(sets)
         else:
-            bucket = np.repeat(np.arange(buckets), np.diff(np.append(runs.first_row, self._rows)))
-            bucket, source = np.divmod(np.unique(bucket * sources + self._source), sources)
+            bucket = np.repeat(np.arange(buckets), np.diff(np.append(groups.first_row, self._rows)))
+            bucket, source = np.divmod(np.unique(bucket * sources + self._source_rank[self._source]), sources)
             held = np.bincount(bucket, minlength=buckets)
         encoded = pa.DictionaryArray.from_arrays(pa.array(source.astype(np.int32)), self._sources)
         return pa.ListArray.from_arrays(pa.array(_sums_before(held).astype(np.int32)), encoded)
 
 
-def _sums_before(values: NDArray[Any]) -> Integers:
+def _minutes(moments_us: Integers, first_us: int) -> Integers:
+    """The number of the minute that holds each moment; minute 0 begins at `first_us`."""
+    since_us = moments_us - first_us
+    since_us //= FINEST.width_us
+    return since_us.astype(np.int32)
+
+
+def _sums_before(values: NDArray[Any], dtype: type[np.signedinteger[Any]] = np.int64) -> Integers:
     """For each place, and the one after the last, the sum of all values before it."""
-    sums = np.zeros(len(values) + 1, dtype=np.int64)
+    sums = np.zeros(len(values) + 1, dtype=dtype)
     np.cumsum(values, out=sums[1:])
     return sums

@@ -12,7 +12,7 @@ import io
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -171,7 +171,7 @@ class Objects:
             fetching = {name: self._fetching[name] for name, path in zip(names, found, strict=True) if path is None}
         return [path or fetching[name].result() for name, path in zip(names, found, strict=True)]
 
-    def write(self, new: Sequence[Unwritten], *, compression: str) -> list[int]:
+    def write(self, new: Sequence[Unwritten], *, compression: str, settled: bool = True) -> list[int]:
         """Write files, several at once, and keep copies: whoever writes is the next to read."""
 
         def write_one(file: Unwritten) -> int:
@@ -184,6 +184,9 @@ class Objects:
             return len(content)
 
         return list(self._pool.map(write_one, new))
+
+    def settle(self, names: Iterable[str]) -> None:
+        """Nothing: what was answered is durable."""
 
     def flush(self, version: int) -> None:
         """Nothing: what was answered is durable."""

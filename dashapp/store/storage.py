@@ -7,7 +7,7 @@ disk, so every reader works the same wherever they lie.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -83,11 +83,14 @@ class Storage(Protocol):
     def local(self, names: Sequence[str]) -> list[str]:
         """Paths on this machine's disk to read these files by, in order."""
 
-    def write(self, new: Sequence[Unwritten], *, compression: str) -> list[int]:
-        """Write files under names that nothing has yet, durable on return, and return their sizes in bytes.
+    def write(self, new: Sequence[Unwritten], *, compression: str, settled: bool = True) -> list[int]:
+        """Write files under names that nothing has yet and return their sizes in bytes.
 
-        Raises StoreNotWritable.
+        They are durable on return, or, unless `settled`, when `settle` has returned for them. Raises StoreNotWritable.
         """
+
+    def settle(self, names: Iterable[str]) -> None:
+        """Wait until files that this process has written are durable; raises StoreNotWritable when they cannot be."""
 
     def flush(self, version: int) -> None:
         """Make the log's entry of a version durable, with the checkpoint made after it if there is one.

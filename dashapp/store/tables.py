@@ -188,15 +188,16 @@ class Table:
         """Whether the entry after this version is missing since it was cleaned away, not since it is yet to come."""
         return self.storage.is_gone(version) and not self.storage.has_entry(version + 1)
 
-    def write(self, new: Sequence[NewFile], *, is_news: bool = True) -> list[AddAction]:
-        """Write data files, durable but not yet part of the table; raises StoreNotWritable.
+    def write(self, new: Sequence[NewFile], *, is_news: bool = True, settled: bool = True) -> list[AddAction]:
+        """Write data files, durable, or unless `settled` soon to be, but not yet part of the table; raises
+        StoreNotWritable.
 
         `is_news` is False for rows that the table holds already, in other files. What is never committed stays behind
         as an orphan file, which readers do not see and upkeep removes.
         """
         names = [f"{self._folder(file.partition)}/{uuid.uuid4()}.parquet" for file in new]
         unwritten = [Unwritten(name, file.rows, file.row_group_rows) for name, file in zip(names, new, strict=True)]
-        sizes = self.storage.write(unwritten, compression=self._compression)
+        sizes = self.storage.write(unwritten, compression=self._compression, settled=settled)
         return [
             self._action(name, file, size_bytes, is_news=is_news)
             for name, file, size_bytes in zip(names, new, sizes, strict=True)
@@ -214,8 +215,10 @@ class Table:
         """Make written files part of the table in one step and return the new version, durable.
 
         `transactions` are numbers that belong to what the table holds from then on, by who records them.
-        Raises CommitConflict when the table has moved on since `refresh`; nothing is changed then.
+        Raises CommitConflict when the table has moved on since `refresh`, and StoreNotWritable: nothing is changed
+        then.
         """
+        self.storage.settle(action.path for action in adds)
         self.flush()
         now_ms = time.time_ns() // 1_000_000
         removals = [

@@ -89,6 +89,19 @@ def test_only_the_buckets_of_new_scores_change(tmp_path: Path) -> None:
     assert without_tail(store) == expected_buckets(store)
 
 
+def test_dates_are_folded_together_until_they_are_worth_it_and_large_ones_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "_BATCH_ROWS", 10)
+    store = open_store(tmp_path)
+    for day, rows in enumerate([4, 4, 4, 3, 12, 11, 2]):
+        append(store, same_day_scores(rows, start=100 * day, day_us=(16_071 + day) * DAY_US))
+
+    found = [[file.rows for file in batch.files] for batch in job.batches(store.scores.table.files())]
+
+    assert found == [[4, 4, 4], [3], [12], [11], [2]]
+
+
 def files_of_year(store: Store) -> dict[str, tuple[int, int]]:
     """The files of 12h of 2014, with their first and last day."""
     return {

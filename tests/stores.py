@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from hypothesis import settings
@@ -27,6 +28,7 @@ from dashapp.store import reader as reader_module
 from dashapp.store import runs as runs_module
 from dashapp.store import scan as scan_module
 from dashapp.store import scores as scores_module
+from dashapp.store.candles import Candles
 from dashapp.store.reader import Reader
 from dashapp.store.schema import BUCKET_ROW_SCHEMA, SOURCE_SEPARATOR
 from dashapp.store.scores import scores_to_arrow
@@ -68,6 +70,13 @@ def nothing_is_few() -> Iterator[None]:
         mock.patch.object(scan_module, "_FEW_ROWS", 0),
     ):
         yield
+
+
+def candles_of(columns: dict[str, list[Any]], sources: list[list[str]]) -> Candles:
+    """Candles out of lists: all columns but that of the sources, and those of each bucket."""
+    floats = ("open", "high", "low", "close", "sum", "avg")
+    arrays = {name: np.array(values, "f8" if name in floats else "i8") for name, values in columns.items()}
+    return Candles(**arrays, source_set=np.arange(len(sources)), source_sets=sources)
 
 
 def open_store(folder: Path) -> Store:

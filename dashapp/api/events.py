@@ -15,10 +15,8 @@ from dashapp.errors import BadEventId
 from dashapp.model.bucket import Bucket
 from dashapp.model.change import Place
 from dashapp.model.resolution import end_us, is_partial, progress_pct
-from dashapp.model.score import SCORE_SCALE
-from dashapp.model.time import EpochUs, to_iso
+from dashapp.model.time import to_iso
 from dashapp.query import answer
-from dashapp.query.series import Series
 
 # How long a browser waits before it comes back.
 RETRY = b"retry: 1000\n\n"
@@ -52,7 +50,7 @@ def id_line(place: Place, ms: int) -> bytes:
 def bucket_event(bucket: Bucket, now_us: int) -> bytes:
     """A bucket as the API answers it: `partial_bucket` with its progress until its interval is over, then
     `bucket_update`; about 15 us."""
-    (row,) = answer.buckets(_series_of(bucket), now_us)
+    row = answer.bucket(bucket, now_us)
     if not is_partial(bucket.start_us, bucket.resolution, now_us):
         return event("bucket_update", row)
     row["progress_pct"] = progress_pct(bucket.start_us, bucket.resolution, now_us)
@@ -63,27 +61,3 @@ def bucket_event(bucket: Bucket, now_us: int) -> bytes:
 def event(name: str, data: object) -> bytes:
     """An event without its id."""
     return b"event: %b\ndata: %b\n\n" % (name.encode(), orjson.dumps(data))
-
-
-def _series_of(bucket: Bucket) -> Series:
-    return Series(
-        ticker=bucket.ticker,
-        scorer=bucket.scorer,
-        resolution=bucket.resolution,
-        start_us=bucket.start_us,
-        end_us=EpochUs(bucket.start_us + 1),
-        timestamp_us=[bucket.start_us],
-        open=[bucket.open.score_e6 / SCORE_SCALE],
-        high=[bucket.high_e6 / SCORE_SCALE],
-        low=[bucket.low_e6 / SCORE_SCALE],
-        close=[bucket.close.score_e6 / SCORE_SCALE],
-        count=[bucket.count],
-        sum=[bucket.sum_e6 / SCORE_SCALE],
-        avg=[bucket.avg],
-        positive=[bucket.positive],
-        neutral=[bucket.neutral],
-        negative=[bucket.negative],
-        sources=[list(bucket.sources)],
-        revision=[bucket.revision],
-        has_more=False,
-    )

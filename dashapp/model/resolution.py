@@ -87,7 +87,12 @@ def progress_pct(start_us: int, resolution: Resolution, now_us: int) -> float:
 
 def is_partial(start_us: int, resolution: Resolution, now_us: int) -> bool:
     """Whether the bucket's interval is not over yet."""
-    return now_us < start_us + resolution.width_us
+    return start_us > last_closed_us(resolution, now_us)
+
+
+def last_closed_us(resolution: Resolution, now_us: int) -> int:
+    """The latest moment at which a bucket may start whose interval is over."""
+    return now_us - resolution.width_us
 
 
 def period_of(start_us: int, resolution: Resolution) -> str:

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from dashapp.errors import BadCursor, BadRange
-from dashapp.model.resolution import Resolution, end_us, floor_us, is_partial, progress_pct
+from dashapp.model.bucket import Bucket
+from dashapp.model.resolution import Resolution, end_us, floor_us, is_partial, last_closed_us, progress_pct
+from dashapp.model.score import SCORE_SCALE
 from dashapp.model.time import MAX_US, MIN_US, EpochUs, parse_iso, to_iso
 from dashapp.query.series import Asked, Series
 from dashapp.store import answers, csv
@@ -92,29 +96,59 @@ def page_start(cursor: str | None, start_us: EpochUs, end_us: EpochUs, *, from_s
 
 def buckets(series: Series, now_us: int) -> Iterator[dict[str, Any]]:
     """Each bucket as the API writes it, ascending."""
-    name = series.resolution.name
     columns = zip(
         series.timestamp_us, series.open, series.high, series.low, series.close, series.count, series.sum, series.avg,
         series.positive, series.neutral, series.negative, series.sources, series.revision,
         strict=True,
     )  # fmt: skip
-    for start, open_, high, low, close, count, total, avg, positive, neutral, negative, sources, revision in columns:
-        yield {
-            "ticker": series.ticker,
-            "resolution": name,
-            "timestamp": to_iso(start),
-            "open": open_,
-            "high": high,
-            "low": low,
-            "close": close,
-            "count": count,
-            "sum": total,
-            "avg": avg,
-            "label_counts": {"positive": positive, "neutral": neutral, "negative": negative},
-            "sources": sources,
-            "revision": revision,
-            "is_partial": is_partial(start, series.resolution, now_us),
-        }
+    for row in columns:
+        yield _written(series.ticker, series.resolution, now_us, *row)
+
+
+def bucket(one: Bucket, now_us: int) -> dict[str, Any]:
+    """A bucket as the API writes it."""
+    scores = (one.open.score_e6, one.high_e6, one.low_e6, one.close.score_e6)
+    open_, high, low, close = (score_e6 / SCORE_SCALE for score_e6 in scores)
+    return _written(
+        one.ticker, one.resolution, now_us, one.start_us, open_, high, low, close, one.count, one.sum_e6 / SCORE_SCALE,
+        one.avg, one.positive, one.neutral, one.negative, list(one.sources), one.revision,
+    )  # fmt: skip
+
+
+def _written(
+    ticker: str,
+    resolution: Resolution,
+    now_us: int,
+    start: int,
+    open_: float,
+    high: float,
+    low: float,
+    close: float,
+    count: int,
+    total: float,
+    avg: float,
+    positive: int,
+    neutral: int,
+    negative: int,
+    sources: list[str],
+    revision: int,
+) -> dict[str, Any]:
+    return {
+        "ticker": ticker,
+        "resolution": resolution.name,
+        "timestamp": to_iso(start),
+        "open": open_,
+        "high": high,
+        "low": low,
+        "close": close,
+        "count": count,
+        "sum": total,
+        "avg": avg,
+        "label_counts": {"positive": positive, "neutral": neutral, "negative": negative},
+        "sources": sources,
+        "revision": revision,
+        "is_partial": is_partial(start, resolution, now_us),
+    }
 
 
 def timeseries(series: Series, now_us: int) -> dict[str, Any]:
@@ -143,25 +177,25 @@ def columns_of(series: Series, now_us: int) -> dict[str, Any]:
 
     The first `closed` rows are closed, those after it are not over yet. `sources` numbers the lists in `source_sets`.
     """
-    numbers: dict[tuple[str, ...], int] = {}
-    sources = [numbers.setdefault(tuple(each), len(numbers)) for each in series.sources]
+    candles = series.candles
+    sets, sources = np.unique(candles.source_set, return_inverse=True)
     return {
         "ticker": series.ticker,
-        "closed": sum(not is_partial(start, series.resolution, now_us) for start in series.timestamp_us),
-        "start_ms": [start // 1_000 for start in series.timestamp_us],
-        "open": series.open,
-        "high": series.high,
-        "low": series.low,
-        "close": series.close,
-        "count": series.count,
-        "sum": series.sum,
-        "avg": series.avg,
-        "positive": series.positive,
-        "neutral": series.neutral,
-        "negative": series.negative,
-        "revisions": series.revision,
+        "closed": int(np.count_nonzero(candles.timestamp_us <= last_closed_us(series.resolution, now_us))),
+        "start_ms": candles.timestamp_us // 1_000,
+        "open": candles.open,
+        "high": candles.high,
+        "low": candles.low,
+        "close": candles.close,
+        "count": candles.count,
+        "sum": candles.sum,
+        "avg": candles.avg,
+        "positive": candles.positive,
+        "neutral": candles.neutral,
+        "negative": candles.negative,
+        "revisions": candles.revision,
         "sources": sources,
-        "source_sets": list(numbers),
+        "source_sets": [candles.source_sets[number] for number in sets.tolist()],
     }
 
 
@@ -201,18 +235,15 @@ def with_progress(body: dict[str, Any], resolution: Resolution, now_us: int) -> 
 
 def table_of(series: Series, now_us: int) -> Any:
     """The buckets as an Arrow table of BUCKETS."""
-    rows = len(series.timestamp_us)
-    columns = {
-        "ticker": [series.ticker] * rows,
-        "resolution": [series.resolution.name] * rows,
-        "timestamp": series.timestamp_us,
-        **{name: getattr(series, name) for name in CSV_COLUMNS if name in Series.__slots__ and name not in _SHARED},
-        "is_partial": [is_partial(start, series.resolution, now_us) for start in series.timestamp_us],
+    candles = series.candles
+    columns: dict[str, Any] = {
+        "ticker": [series.ticker] * len(candles),
+        "resolution": [series.resolution.name] * len(candles),
+        "timestamp": candles.timestamp_us,
+        "is_partial": candles.timestamp_us > last_closed_us(series.resolution, now_us),
     }
+    columns |= {name: getattr(candles, name) for name in CSV_COLUMNS if name not in columns}
     return answers.table_of(columns, answers.BUCKETS)
-
-
-_SHARED = ("ticker", "resolution")
 
 
 def to_csv(series: Series, now_us: int) -> str:

@@ -51,8 +51,9 @@ def unpack(packed: bytes) -> tuple[str | None, bytes]:
 
 
 def inner_json(value: Mapping[str, Any]) -> bytes:
-    """A JSON object without the braces around it, to be joined with others by `json_object`."""
-    return orjson.dumps(value)[1:-1]
+    """A JSON object, NumPy's arrays in it included, without the braces around it, to be joined with others by
+    `json_object`."""
+    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
 
 
 def json_object(*inner: bytes) -> bytes:

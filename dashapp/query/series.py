@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from dashapp import logs
 from dashapp.config import Settings
@@ -12,6 +13,7 @@ from dashapp.errors import BadRange, UnknownScorer, UnknownTicker
 from dashapp.model.resolution import RESOLUTIONS, Resolution, ceil_us, floor_us
 from dashapp.model.time import MAX_US, MIN_US, US_PER_DAY, EpochUs, to_iso
 from dashapp.model.variant import ALL, Variant
+from dashapp.store.candles import Candles
 from dashapp.store.reader import Reader, View
 from dashapp.store.stamps import Stamps
 from dashapp.store.store import Store
@@ -20,15 +22,27 @@ from dashapp.store.variants import complete_from, from_us
 # Days without scores that a stretch of coverage bridges: a quiet weekend does not end it, a quiet fortnight does.
 _COVERAGE_GAP_DAYS = 7
 
+T = TypeVar("T")
+
+
+class _AsList(Generic[T]):
+    """A column of the candles as a list."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, series: Series, owner: type) -> list[T]:
+        values: list[T] = getattr(series.candles, self._name).tolist()
+        return values
+
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """The buckets of one ticker, by one scorer, that start in [start_us, end_us), as columns ascending by
-    `timestamp_us`.
+    """The buckets of one ticker, by one scorer, that start in [start_us, end_us).
 
-    Scores (open, high, low, close, sum, avg) are floats, exact to the millionth; `revision` is the store's version at
-    which a bucket last changed. `has_more` tells that a limit cut the buckets after the last one here. A variant has no
-    buckets before `complete_from_us` (None: no such bound), since their texts are not kept.
+    `has_more` tells that a limit cut the buckets after the last one here. A variant has no buckets before
+    `complete_from_us` (None: no such bound), since their texts are not kept. The columns of `candles` can be had as
+    lists, too, by the same names, each made when it is asked for.
     """
 
     ticker: str
@@ -36,22 +50,28 @@ class Series:
     resolution: Resolution
     start_us: EpochUs
     end_us: EpochUs
-    timestamp_us: list[int]
-    open: list[float]
-    high: list[float]
-    low: list[float]
-    close: list[float]
-    count: list[int]
-    sum: list[float]
-    avg: list[float]
-    positive: list[int]
-    neutral: list[int]
-    negative: list[int]
-    sources: list[list[str]]
-    revision: list[int]
+    candles: Candles
     has_more: bool
     variant: Variant = ALL
     complete_from_us: EpochUs | None = None
+
+    timestamp_us = _AsList[int]()
+    open = _AsList[float]()
+    high = _AsList[float]()
+    low = _AsList[float]()
+    close = _AsList[float]()
+    count = _AsList[int]()
+    sum = _AsList[float]()
+    avg = _AsList[float]()
+    positive = _AsList[int]()
+    neutral = _AsList[int]()
+    negative = _AsList[int]()
+    revision = _AsList[int]()
+
+    @property
+    def sources(self) -> list[list[str]]:
+        """The sources of each bucket."""
+        return self.candles.sources
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,13 +254,12 @@ class SeriesReader:
     def answer(self, asked: Asked) -> list[Series]:
         """The Series of a question, in one query."""
         tickers, resolution, limit = asked.tickers, asked.resolution, asked.limit
-        rows_of, columns = self._reader.series(
+        rows_of, candles = self._reader.series(
             asked.view, tickers, asked.scorer, resolution, asked.start_us, asked.end_us, limit + 1, asked.variant
         )
         answer = []
         for ticker in tickers:
             begin, stop = rows_of.get(ticker, (0, 0))
-            kept = slice(begin, min(stop, begin + limit))
             answer.append(
                 Series(
                     ticker=ticker,
@@ -251,7 +270,7 @@ class SeriesReader:
                     has_more=stop - begin > limit,
                     variant=asked.variant,
                     complete_from_us=asked.complete_from_us,
-                    **{name: values[kept] for name, values in columns.items()},
+                    candles=candles.cut(begin, min(stop, begin + limit)),
                 )
             )
         return answer

@@ -239,8 +239,8 @@ def concatenated(tables: Sequence[pa.Table]) -> pa.Table:
     return pa.concat_tables(tables)
 
 
-def table_of(columns: Mapping[str, Sequence[Any]], schema: pa.Schema) -> pa.Table:
-    """Columns as a table of this schema; times come in as microseconds."""
+def table_of(columns: Mapping[str, Any], schema: pa.Schema) -> pa.Table:
+    """Columns, lists or NumPy's arrays, as a table of this schema; times come in as microseconds."""
     return pa.table([pa.array(columns[field.name], type=field.type) for field in schema], schema=schema)
 
 

@@ -15,11 +15,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from dashapp.errors import StoreDamaged
 from dashapp.model.resolution import FINEST, RESOLUTIONS, Resolution
 from dashapp.model.score import POSITION_BITS, position_of
 from dashapp.model.variant import ALL, Variant
+from dashapp.store.candles import Candles
 from dashapp.store.duck import FOLD_COLUMNS, ORD, fold_sql
 from dashapp.store.merge import fold_rows, merge_partition
 from dashapp.store.order import in_order
@@ -112,8 +114,8 @@ class Reader:
         end_us: int,
         limit: int,
         variant: Variant = ALL,
-    ) -> tuple[dict[str, tuple[int, int]], dict[str, list[Any]]]:
-        """The buckets starting in [start_us, end_us), as columns, and which rows are whose: ticker -> (first, stop).
+    ) -> tuple[dict[str, tuple[int, int]], Candles]:
+        """The buckets starting in [start_us, end_us), and which of them are whose: ticker -> (first, stop).
 
         Each ticker's are in order of time; at most `limit` of them, the earliest.
         """
@@ -121,7 +123,7 @@ class Reader:
         rows = self._merged(view, asked, _PUBLIC_COLUMNS)
         if limit < (end_us - start_us) // resolution.width_us:
             rows = _first_of_each(rows, limit)
-        return _runs(rows), _public(rows)
+        return _runs(rows), _candles(rows)
 
     def buckets(
         self,
@@ -397,11 +399,10 @@ class _Asked:
         return tail.filter(condition)
 
 
-def _source_lists(column: pa.ChunkedArray) -> list[list[str]]:
-    """The lists of a column, equal ones being one and the same object: there are few, and making each takes 1 us."""
+def _source_sets(column: pa.ChunkedArray) -> tuple[NDArray[np.int32], list[list[str]]]:
+    """The lists of a column as numbers of the distinct ones: there are few, and making each takes 1 us."""
     texts = pc.binary_join(column, SOURCE_SEPARATOR).combine_chunks().dictionary_encode()
-    lists = [text.split(SOURCE_SEPARATOR) for text in texts.dictionary.to_pylist()]
-    return [lists[number] for number in texts.indices.to_pylist()]
+    return texts.indices.to_numpy(), [text.split(SOURCE_SEPARATOR) for text in texts.dictionary.to_pylist()]
 
 
 def _millions(decimals: pa.ChunkedArray) -> tuple[pa.Array, pa.Array]:
@@ -437,16 +438,17 @@ def _first_of_each(rows: pa.Table, limit: int) -> pa.Table:
     return pa.concat_tables(parts) if parts else rows
 
 
-def _public(rows: pa.Table) -> dict[str, list[Any]]:
-    """What leaves the store: times in microseconds, scores in [-1, 1], sources as lists."""
+def _candles(rows: pa.Table) -> Candles:
+    """What leaves the store: times in microseconds, scores in [-1, 1]."""
     numbers = {name: rows.column(name).to_numpy() for name in _PUBLIC_COLUMNS if name not in _TEXTS}
-    columns: dict[str, list[Any]] = {
-        "timestamp_us": numbers["start_us"].tolist(),
-        "sum": (numbers["sum_e6"] / 1e6).tolist(),
-        "avg": (numbers["sum_e6"] / (numbers["count"] * 1e6)).tolist(),
-        "sources": _source_lists(rows.column("sources")),
-        "revision": (numbers["last_position"] >> POSITION_BITS).tolist(),
-    }
-    columns |= {name: (numbers[stored] / 1e6).tolist() for name, stored in _MILLIONTHS.items()}
-    columns |= {name: numbers[name].tolist() for name in _SAME}
-    return columns
+    source_set, source_sets = _source_sets(rows.column("sources"))
+    return Candles(
+        timestamp_us=numbers["start_us"],
+        **{name: numbers[stored] / 1e6 for name, stored in _MILLIONTHS.items()},
+        **{name: numbers[name] for name in _SAME},
+        sum=numbers["sum_e6"] / 1e6,
+        avg=numbers["sum_e6"] / (numbers["count"] * 1e6),
+        source_set=source_set,
+        source_sets=source_sets,
+        revision=numbers["last_position"] >> POSITION_BITS,
+    )

@@ -16,6 +16,7 @@ from dashapp.query.series import Series
 from dashapp.web import figure
 from dashapp.web.theme import PALETTES, Look, Palette, css_variables, parse_look, template
 from dashapp.web.view import Window
+from tests.stores import candles_of
 
 HOUR = parse_resolution("1h")
 NINE = parse_iso("2014-06-03T09:00:00Z")
@@ -31,19 +32,23 @@ def series(starts: list[int], *, resolution: Resolution = HOUR, flat: bool = Fal
         resolution=resolution,
         start_us=EpochUs(starts[0] if starts else 0),
         end_us=EpochUs(starts[-1] + resolution.width_us if starts else 0),
-        timestamp_us=starts,
-        open=[0.1 + 1e-6 * row for row in range(rows)],
-        high=[0.1 + 1e-6 * row if flat else 1.0 for row in range(rows)],
-        low=[0.1 + 1e-6 * row if flat else -1.0 for row in range(rows)],
-        close=[0.1 + 1e-6 * row if flat else -0.333333 for row in range(rows)],
-        count=[3 + row for row in range(rows)],
-        sum=[0.1] * rows,
-        avg=[0.1 / 3] * rows,
-        positive=[1] * rows,
-        neutral=[2] * rows,
-        negative=list(range(rows)),
-        sources=[["posts", "wire"]] * rows,
-        revision=[7] * rows,
+        candles=candles_of(
+            {
+                "timestamp_us": starts,
+                "open": [0.1 + 1e-6 * row for row in range(rows)],
+                "high": [0.1 + 1e-6 * row if flat else 1.0 for row in range(rows)],
+                "low": [0.1 + 1e-6 * row if flat else -1.0 for row in range(rows)],
+                "close": [0.1 + 1e-6 * row if flat else -0.333333 for row in range(rows)],
+                "count": [3 + row for row in range(rows)],
+                "sum": [0.1] * rows,
+                "avg": [0.1 / 3] * rows,
+                "positive": [1] * rows,
+                "neutral": [2] * rows,
+                "negative": list(range(rows)),
+                "revision": [7] * rows,
+            },
+            sources=[["posts", "wire"]] * rows,
+        ),
         has_more=False,
     )
 

@@ -17,10 +17,12 @@ from dashapp.errors import UsageError
 from dashapp.model.resolution import RESOLUTIONS, floor_us
 from dashapp.model.time import US_PER_DAY, EpochUs, parse_iso, to_iso
 from dashapp.query import answer
+from dashapp.query.reply import inner_json, json_object
 from dashapp.query.series import Series, TickerInfo
 from dashapp.web import figure, layout
 from dashapp.web.theme import Look
 from dashapp.web.view import PRESETS, Window, parse_view, window_of
+from tests.stores import candles_of
 
 NOW = EpochUs(parse_iso("2026-03-01T12:34:56.789Z"))
 TWIN = Path(__file__).parents[1] / "js" / "figure_twin.mjs"
@@ -54,19 +56,23 @@ def some_series(random_: random.Random, resolution: Any, rows: int) -> Series:
         resolution=resolution,
         start_us=EpochUs(end - 240 * width_us),
         end_us=EpochUs(end),
-        timestamp_us=[end - (240 - start) * width_us for start in starts],
-        open=[each[0] for each in inner],
-        high=[each[3] for each in scores],
-        low=[each[0] for each in scores],
-        close=[each[1] for each in inner],
-        count=[random_.randrange(1, 5_000) for _ in range(rows)],
-        sum=[0.5] * rows,
-        avg=[random_.uniform(-1, 1) for _ in range(rows)],
-        positive=[1] * rows,
-        neutral=[2] * rows,
-        negative=[3] * rows,
-        sources=[[f"s{n}" for n in range(random_.randrange(1, 7))] for _ in range(rows)],
-        revision=[7] * rows,
+        candles=candles_of(
+            {
+                "timestamp_us": [end - (240 - start) * width_us for start in starts],
+                "open": [each[0] for each in inner],
+                "high": [each[3] for each in scores],
+                "low": [each[0] for each in scores],
+                "close": [each[1] for each in inner],
+                "count": [random_.randrange(1, 5_000) for _ in range(rows)],
+                "sum": [0.5] * rows,
+                "avg": [random_.uniform(-1, 1) for _ in range(rows)],
+                "positive": [1] * rows,
+                "neutral": [2] * rows,
+                "negative": [3] * rows,
+                "revision": [7] * rows,
+            },
+            sources=[[f"s{n}" for n in range(random_.randrange(1, 7))] for _ in range(rows)],
+        ),
         has_more=False,
     )
 
@@ -83,7 +89,7 @@ def test_a_figure_that_the_browser_fills_in_is_the_one_that_the_server_makes(ran
         wanted.append(json.loads(json.dumps(made)))
         cases.append(
             {
-                "columns": orjson.loads(orjson.dumps(answer.columns_of(series, now_us))),
+                "columns": orjson.loads(json_object(inner_json(answer.columns_of(series, now_us)))),
                 "about": {
                     "ticker": "BRK.B",
                     "scorer": series.scorer,

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -22,6 +23,7 @@ import pyarrow as pa
 
 from dashapp.config import Settings
 from dashapp.model.time import US_PER_DAY
+from dashapp.rollup.job import rollup
 from dashapp.store.schema import SCORE_INPUT_SCHEMA
 from dashapp.store.store import Store
 
@@ -137,3 +139,16 @@ def store_of(scores: int, *, tickers: int, days: int) -> Path:
         store.close()
         done.touch()
     return folder
+
+
+def rolled_up_copy(scores: int, *, tickers: int, days: int) -> Path:
+    """A copy of the store with its buckets complete, to be changed by the measurement and removed by it."""
+    source = store_of(scores, tickers=tickers, days=days)
+    copy = source.with_name(f"{source.name}-copy")
+    if copy.exists():
+        shutil.rmtree(copy)
+    shutil.copytree(source, copy)
+    store = Store(settings_of(copy))
+    rollup(store, full=True)
+    store.close()
+    return copy

@@ -1,27 +1,31 @@
 """Series queries, not cached: one ticker one day of 1m, ten tickers the same, ten tickers 30 days of 1h.
 
 On the 10 million score store (100 tickers, 30 days), rolled up, with and without a tail of 10,000 scores that no
-rollup has seen. Beside it the plain ways on the same store: DuckDB folding the raw scores of that day at query time,
-and pandas reading the bucket file.
+rollup has seen, and written as the JSON that a chart reads. Beside it the plain ways on the same store: DuckDB folding
+the raw scores of that day at query time, and pandas reading the bucket file.
 """
 
 from __future__ import annotations
 
 import random
+import shutil
 import time
 from collections.abc import Callable
 
 import duckdb
 import pandas as pd
 
-from bench.harness import FIRST_DAY_US, day_of_scores, percentile, save, settings_of, store_of, versions
+from bench.harness import FIRST_DAY_US, day_of_scores, percentile, rolled_up_copy, save, settings_of, versions
 from dashapp.model.resolution import Resolution, parse_resolution
 from dashapp.model.time import US_PER_DAY
-from dashapp.query.series import SeriesReader
-from dashapp.rollup.job import rollup
+from dashapp.query.answer import columns_of
+from dashapp.query.reply import inner_json
+from dashapp.query.series import Series, SeriesReader
 from dashapp.store.store import Store
 
 SCORES, TICKERS, DAYS, ROUNDS = 10_000_000, 100, 30, 60
+
+Question = Callable[[random.Random], list[Series]]
 
 
 def timed_ms(run: Callable[[random.Random], object]) -> dict[str, float]:
@@ -35,10 +39,10 @@ def timed_ms(run: Callable[[random.Random], object]) -> dict[str, float]:
     return {"p50_ms": round(percentile(times[5:], 0.5), 2), "p95_ms": round(percentile(times[5:], 0.95), 2)}
 
 
-def ask(reader: SeriesReader, resolution: Resolution, tickers: int, days: int) -> Callable[[random.Random], object]:
+def ask(reader: SeriesReader, resolution: Resolution, tickers: int, days: int) -> Question:
     """A question for random tickers and a random range."""
 
-    def run(draw: random.Random) -> object:
+    def run(draw: random.Random) -> list[Series]:
         names = [f"TK{number:03d}" for number in draw.sample(range(TICKERS), tickers)]
         start_us = FIRST_DAY_US + draw.randint(0, DAYS - days) * US_PER_DAY
         return reader.series(names, resolution, start_us, start_us + days * US_PER_DAY)
@@ -46,11 +50,15 @@ def ask(reader: SeriesReader, resolution: Resolution, tickers: int, days: int) -
     return run
 
 
+def as_json(run: Question) -> Callable[[random.Random], object]:
+    """The same, written as a chart in the browser reads it."""
+    return lambda draw: [inner_json(columns_of(series, 0)) for series in run(draw)]
+
+
 def main() -> None:
     """Measure."""
-    folder = store_of(SCORES, tickers=TICKERS, days=DAYS)
+    folder = rolled_up_copy(SCORES, tickers=TICKERS, days=DAYS)
     store = Store(settings_of(folder))
-    rollup(store)
     reader = SeriesReader.over(store, settings_of(folder), preferred_scorer="bench@1")
     minute, hour = parse_resolution("1m"), parse_resolution("1h")
     questions = {
@@ -59,6 +67,7 @@ def main() -> None:
         "10_tickers_30_days_1h": ask(reader, hour, 10, 30),
     }
     figures = {name: timed_ms(run) for name, run in questions.items()}
+    figures |= {f"{name}_as_json": timed_ms(as_json(run)) for name, run in questions.items()}
     files = {file.partition["date"]: file.path for file in store.scores.table.files()}
     days = sorted(files)
     plain = duckdb.connect()
@@ -89,7 +98,8 @@ def main() -> None:
     )
     figures |= {f"{name}_with_tail": timed_ms(run) for name, run in questions.items()}
     save("query", {"scores": SCORES, "questions": figures, "versions": versions("duckdb", "pandas")})
-    rollup(store)
+    store.close()
+    shutil.rmtree(folder)
 
 
 if __name__ == "__main__":

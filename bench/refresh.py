@@ -22,9 +22,9 @@ from bench.harness import (
     in_child,
     percentile,
     report_child,
+    rolled_up_copy,
     save,
     settings_of,
-    store_of,
     versions,
 )
 from dashapp.model.time import US_PER_DAY
@@ -35,19 +35,6 @@ SIZES = {1_000_000: 3, 10_000_000: 30}
 TICKERS, NEW, DAY_SCORES = 100, 1_000, 333_333
 # Live until what is written anew with each round, the newest file, has grown from nothing to its full size.
 LIVE_ROUNDS, ROUNDS, WARM_UP = 130, 17, 2
-
-
-def rolled_up_copy(scores: int, days: int) -> Path:
-    """A copy of the store with its buckets complete, to be changed by the measurement."""
-    source = store_of(scores, tickers=TICKERS, days=days)
-    copy = source.with_name(f"{source.name}-refresh")
-    if copy.exists():
-        shutil.rmtree(copy)
-    shutil.copytree(source, copy)
-    store = Store(settings_of(copy))
-    rollup(store, full=True)
-    store.close()
-    return copy
 
 
 def batches(kind: str, days: int) -> Iterator[pa.Table]:
@@ -84,7 +71,7 @@ def main() -> None:
     """Measure both sizes, all kinds, and the full rebuild of the larger."""
     figures = {}
     for scores, days in SIZES.items():
-        folder = rolled_up_copy(scores, days)
+        folder = rolled_up_copy(scores, tickers=TICKERS, days=days)
         for kind in ("live", "late", "scattered"):
             figures[f"{scores}_{kind}"] = in_child("bench.refresh", str(folder), str(days), kind)
         if scores == max(SIZES):

@@ -57,7 +57,7 @@ def fold_dates(cursor: Cursor, files: Sequence[DataFile], *, after_version: int)
     """The new buckets of the scores in `files`, a Delta for each resolution; there must be some.
 
     They should be of one month, since all of its minutes are asked for. Raises StoreDamaged. Of 333,000 scores, 2.3 to
-    a minute and ticker: 120 ms of processor time; of 1,000 of one day 20 ms, half as much as one query that groups all
+    a minute and ticker: 90 ms of processor time; of 1,000 of one day 18 ms, half as much as one query that groups all
     resolutions.
     """
     scores = _Scores(_rows_in_order(cursor, files, position_of(after_version + 1, 0)))
@@ -71,8 +71,7 @@ def fold_dates(cursor: Cursor, files: Sequence[DataFile], *, after_version: int)
 def _bucket_starts(cursor: Cursor, minutes_us: Integers) -> list[Integers]:
     """For each resolution and minute the number of the minute that the bucket which holds it begins with."""
     cursor.register("moments", pa.table({"moment_us": minutes_us}))
-    columns = cursor.table(BUCKET_STARTS_SQL).columns
-    return [_minutes(column.to_numpy(), int(minutes_us[0])) for column in columns]
+    return [_minutes(starts_us, int(minutes_us[0])) for starts_us in cursor.arrays(BUCKET_STARTS_SQL)]
 
 
 def joined(deltas: Iterable[Delta]) -> Delta:

@@ -198,7 +198,8 @@ class _Scores:
             extremes |= {"first_position": self._position, "last_position": self._position}
         if len(names) <= _FEW_SOURCES:
             bits = np.left_shift(np.uint64(1), self._source_rank.astype(np.uint64))
-            extremes["source_set"] = bits.astype(np.min_scalar_type(bits.max()))[self._source]
+            narrow = np.min_scalar_type(bits.max()).newbyteorder("<")  # since its bytes are looked at one by one
+            extremes["source_set"] = bits.astype(narrow)[self._source]
         length_of_series = np.diff(np.append(first_of_series, self._rows))
         self.groups = _Groups(
             np.repeat(np.arange(len(first_of_series), dtype=np.int32), length_of_series),

@@ -89,6 +89,22 @@ def test_only_the_buckets_of_new_scores_change(tmp_path: Path) -> None:
     assert without_tail(store) == expected_buckets(store)
 
 
+@pytest.mark.parametrize("sources", [1, 7, 8, 9, 16, 17, 31, 32, 33])
+def test_however_many_sources_there_are_each_bucket_has_its_own(tmp_path: Path, sources: int) -> None:
+    """Sets of sources are bits of numbers that are as narrow as can be, until there are too many."""
+    store = open_store(tmp_path)
+    draw = random.Random(sources)
+    for part in range(2):  # the second is merged into what the first has made
+        numbers = [*range(sources), *(draw.randrange(sources) for _ in range(60))]
+        rows = [
+            score(f"{part}-{row}", draw.randrange(5 * MINUTE_US), row, source=f"s{number}")
+            for row, number in enumerate(numbers)
+        ]
+        append(store, rows)
+        rollup(store)
+        assert without_tail(store) == expected_buckets(store)
+
+
 def test_dates_are_folded_together_until_they_are_worth_it_and_large_ones_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -72,6 +72,11 @@ def nothing_is_few() -> Iterator[None]:
         yield
 
 
+def path_of(descriptor: int) -> Path:
+    """The path an open file was opened by."""
+    return Path(f"/proc/self/fd/{descriptor}").readlink()
+
+
 def candles_of(columns: dict[str, list[Any]], sources: list[list[str]]) -> Candles:
     """Candles out of lists: all columns but that of the sources, and those of each bucket."""
     floats = ("open", "high", "low", "close", "sum", "avg")

@@ -27,8 +27,8 @@ from dashapp.store.store import Store
 from dashapp.store.tables import DataFile, NewFile
 
 _ATTEMPTS = 5
-# As many as cores: none of them waits for the disk, and a third would take the others' caches from them (measured: 12 %
-# more processor time). Each holds some dates in memory.
+# As many as the measured machine has cores: none of them waits for the disk, and a third would take the others' caches
+# from them (12 % more processor time). Each holds some dates in memory.
 _WORKERS = 2
 # Where one partition is most of the work, more would only get in the way of who writes it.
 _FEW_WORKERS = 2

@@ -19,6 +19,7 @@ from tests.stores import (
     append,
     expected_buckets,
     open_store,
+    path_of,
     same_day_scores,
     shown_buckets,
     verification,
@@ -27,11 +28,6 @@ from tests.stores import (
 
 FSYNC = os.fsync
 ROWS = pa.table({"position": pa.array([1], pa.int64())})
-
-
-def path_of(descriptor: int) -> Path:
-    """The path an open file was opened by."""
-    return Path(f"/proc/self/fd/{descriptor}").readlink()
 
 
 def broken_flush(name: str) -> None:

@@ -22,7 +22,16 @@ from dashapp.store.disk import Disk
 from dashapp.store.faults import recoveries
 from dashapp.store.store import Store
 from dashapp.store.tables import CHECKPOINT_EVERY, DataFile, NewFile, Table
-from tests.stores import append, expected_buckets, open_store, score, shown_buckets, stored_scores, verification
+from tests.stores import (
+    append,
+    expected_buckets,
+    open_store,
+    path_of,
+    score,
+    shown_buckets,
+    stored_scores,
+    verification,
+)
 
 SCHEMA = pa.schema([pa.field("date", pa.string()), pa.field("position", pa.int64())])
 
@@ -44,11 +53,6 @@ def held(table: Table) -> list[tuple[str, int, int, tuple[int, int]]]:
 
 def entries(root: Path) -> list[str]:
     return sorted(path.name for path in (root / "_delta_log").iterdir())
-
-
-def path_of(descriptor: int) -> Path:
-    """The path an open file was opened by."""
-    return Path(f"/proc/self/fd/{descriptor}").readlink()
 
 
 @contextmanager

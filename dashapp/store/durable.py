@@ -49,9 +49,6 @@ _DENSE = {
     "positive",
     "neutral",
     "negative",
-    "sources",
-    "first_position",
-    "last_position",
 }
 # The columns that readers look for rows by. Keeping bounds of the others in every row group costs an eighth of writing.
 _SEARCHED = {"ticker", "scorer", "start_us", "published_us", "position", "last_position"}
@@ -67,7 +64,7 @@ CHECKED: Mapping[str, Any] = {"page_checksum_verification": True, "pre_buffer": 
 def write_parquet(
     path: Path, table: pa.Table, *, compression: str, row_group_rows: int | None = None, flush: bool = True
 ) -> int:
-    """Write a table as Parquet, flush it to the disk, and return its size in bytes.
+    """Write a table as Parquet, flush it to the disk unless told not to, and return its size in bytes.
 
     The folder must exist. Raises OSError as it comes.
     """

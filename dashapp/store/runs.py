@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 Integers = NDArray[np.signedinteger[Any]]
 
-# A pass over all rows for each doubling is not worth it for the few runs that are longer than this.
+# The longest stretch: a further pass over all rows is not worth it for the few runs of twice that length and more.
 _LONG = 64
 
 

@@ -215,8 +215,9 @@ class Table:
         """Make written files part of the table in one step and return the new version, durable.
 
         `transactions` are numbers that belong to what the table holds from then on, by who records them.
-        Raises CommitConflict when the table has moved on since `refresh`, and StoreNotWritable: nothing is changed
-        then.
+        Raises CommitConflict when the table has moved on since `refresh`; nothing is changed then. Raises
+        StoreNotWritable when a file cannot be made durable: of data, and nothing is changed; of the log, and the commit
+        may have been made.
         """
         self.storage.settle(action.path for action in adds)
         self.flush()

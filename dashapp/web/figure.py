@@ -49,16 +49,17 @@ _HOVER = (
 
 def chart_data(series: Series) -> bytes:
     """The traces of a series as JSON, after one line of JSON with what the frame needs to know of them."""
-    rows = len(series.timestamp_us)
+    candles, count = series.candles, series.count
+    rows = len(candles)
     about = {
         "rows": rows,
         "scorer": series.scorer,
         "has_more": series.has_more,
-        "open": series.open[-1] if rows else None,
-        "close": series.close[-1] if rows else None,
-        "last_us": series.timestamp_us[-1] if rows else None,
-        "count": sum(series.count),
-        "most": max(series.count, default=0),
+        "open": candles.open[-1].item() if rows else None,
+        "close": candles.close[-1].item() if rows else None,
+        "last_us": candles.timestamp_us[-1].item() if rows else None,
+        "count": sum(count),
+        "most": max(count, default=0),
     }
     return orjson.dumps(about) + b"\n" + orjson.dumps(_traces(series))
 
@@ -182,7 +183,9 @@ def _traces(series: Series) -> list[dict[str, Any]]:
     width_ms = series.resolution.width_us // 1_000
     starts_ms = [_ms(start) for start in series.timestamp_us]
     first_ms = _ms(series.start_us)
-    flat = [row for row, (high, low) in enumerate(zip(series.high, series.low, strict=True)) if high == low]
+    scores = {"open": series.open, "high": series.high, "low": series.low, "close": series.close}
+    close = scores["close"]
+    flat = [row for row, (high, low) in enumerate(zip(scores["high"], scores["low"], strict=True)) if high == low]
     custom = [
         [avg, count, positive, neutral, negative, sources_text(sources), interval_text(start, series.resolution)]
         for avg, count, positive, neutral, negative, sources, start in zip(
@@ -190,13 +193,12 @@ def _traces(series: Series) -> list[dict[str, Any]]:
             series.timestamp_us, strict=True,
         )
     ]  # fmt: skip
-    scores = {"open": series.open, "high": series.high, "low": series.low, "close": series.close}
     data: tuple[dict[str, Any], ...] = (
         {"x": starts_ms, **scores, "customdata": custom},
         {"x": starts_ms, "y": series.count},
         _averages(starts_ms, series.avg, width_ms),
         # Plotly takes a trace without a point for one that is not to be seen, and does not look at it again.
-        {"x": [first_ms, *(starts_ms[row] for row in flat)], "y": [None, *(series.close[row] for row in flat)]},
+        {"x": [first_ms, *(starts_ms[row] for row in flat)], "y": [None, *(close[row] for row in flat)]},
         {"x": [first_ms, first_ms + width_ms], **{name: [None, None] for name in scores}},
     )
     return [{**stub, **filled} for stub, filled in zip(_stubs(series.ticker, series.resolution), data, strict=True)]

@@ -7,7 +7,6 @@ run twice, beside itself, or killed in the middle changes nothing.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import time
 from collections import deque
@@ -27,8 +26,8 @@ from dashapp.store.store import Store
 from dashapp.store.tables import DataFile, NewFile
 
 _ATTEMPTS = 5
-# As many as the measured machine has cores: none of them waits for the disk, and a third would take the others' caches
-# from them (12 % more processor time). Each holds some dates in memory.
+# As many as the measured machine has cores: none waits for what it writes to be flushed, and a third would take the
+# others' caches from them (12 % more processor time). Each holds some dates in memory.
 _WORKERS = 2
 # Where one partition is most of the work, more would only get in the way of who writes it.
 _FEW_WORKERS = 2
@@ -92,9 +91,7 @@ def _count(store: Store, job: Job, head: int, files: Sequence[DataFile], engine:
     if engine is not None:
         written = list(engine(job, files))
     else:
-        few = _rows(files) <= _FEW_SCORES
-        with contextlib.nullcontext() if few else heap.kept():
-            written = list((job.few if few else job.many)(files))
+        written = list(job.few(files) if _rows(files) <= _FEW_SCORES else job.many(files))
     written += job.joined(written) if job.merge else job.carried(replaced, written)
     adds = [action for each in written for action in each.actions]
     gone = {file.relative for file in replaced}.union(*(each.replaced for each in written))
@@ -131,12 +128,13 @@ class Job:
         pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="rollup")
         duck = self.store.duck.single()
         try:
-            for _, of_year in itertools.groupby(self._parts(pool, duck, files), lambda part: part.month[:4]):
-                months = [
-                    self.gather("month", list(of_month), pool)
-                    for _, of_month in itertools.groupby(of_year, lambda part: part.month)
-                ]
-                yield from self.gather("year", months, pool).written
+            with heap.kept():
+                for _, of_year in itertools.groupby(self._parts(pool, duck, files), lambda part: part.month[:4]):
+                    months = [
+                        self.gather("month", list(of_month), pool)
+                        for _, of_month in itertools.groupby(of_year, lambda part: part.month)
+                    ]
+                    yield from self.gather("year", months, pool).written
         finally:
             pool.shutdown(cancel_futures=True)
             duck.close()

@@ -31,7 +31,9 @@ class Disk:
         self._is_log_flushed = False
         self._flushed_folders: set[Path] = set()
         self._flusher = ThreadPoolExecutor(_WRITE_THREADS, thread_name_prefix="flush")
-        self._flushes: dict[str, Future[None]] = {}  # by the name of the file: those that are not known to be done
+        self._flushes: dict[
+            str, Future[None]
+        ] = {}  # by the name of the file: those that are not known to have succeeded
         self._flushing = threading.Lock()
 
     @property
@@ -136,7 +138,7 @@ class Disk:
             self._refuse(error)
         if not settled:
             with self._flushing:
-                # One that has failed is kept until whoever would commit its file is told.
+                # One that has failed is kept: whoever would commit its file is told, each time.
                 for name in [name for name, flush in self._flushes.items() if flush.done() and not flush.exception()]:
                     del self._flushes[name]
                 for file in new:
@@ -146,7 +148,7 @@ class Disk:
     def settle(self, names: Iterable[str]) -> None:
         """Wait for the flushes of these files."""
         with self._flushing:
-            flushes = [self._flushes.pop(name) for name in names if name in self._flushes]
+            flushes = [self._flushes[name] for name in names if name in self._flushes]
         try:
             for flush in flushes:
                 flush.result()

@@ -21,6 +21,8 @@ ROW_GROUP_ROWS = 8_192
 # work. Times and positions rise by small steps, which delta packing keeps in a quarter of the bytes, and counts and
 # sums are small numbers: packed they are written and read in half the time a dictionary takes.
 _REPEATED = {"ticker", "scorer", "source", "label"}
+# A row group has at least so many rows for each text of a dictionary that it is written with.
+_ROWS_A_VALUE = 16
 # Lists, and where their values lie.
 _LEAVES = {"sources": "sources.list.element"}
 _PACKED = (
@@ -78,6 +80,11 @@ def write_parquet(
 
 def encode(table: pa.Table, file: BinaryIO, *, compression: str, row_group_rows: int | None = None) -> None:
     """Write a table as Parquet to an open file, in row groups of ROW_GROUP_ROWS unless another number is given."""
+    row_group_rows = row_group_rows or ROW_GROUP_ROWS
+    for place, column in enumerate(table.columns):
+        if pa.types.is_dictionary(column.type) and _is_too_large(column, row_group_rows):
+            plain = column.cast(column.type.value_type)
+            table = table.set_column(place, table.field(place).with_type(plain.type), plain)
 
     def codec(name: str) -> str:
         return "none" if name in _DENSE else compression
@@ -88,12 +95,22 @@ def encode(table: pa.Table, file: BinaryIO, *, compression: str, row_group_rows:
         compression={_LEAVES.get(name, name): codec(name) for name in table.column_names},
         write_page_checksum=True,
         store_schema=False,  # Parquet's own says it all, and a footer without Arrow's is opened sooner
-        row_group_size=row_group_rows or ROW_GROUP_ROWS,
+        row_group_size=row_group_rows,
         write_batch_size=ROW_GROUP_ROWS,  # a column of a group in one go: 5 % less time, the same bytes
         use_dictionary=[_LEAVES.get(name, name) for name in table.column_names if name in _REPEATED or name in _LEAVES],
         write_statistics=[name for name in table.column_names if name in _SEARCHED],
         column_encoding={name: code for name, code in _ENCODINGS.items() if name in table.column_names},
     )
+
+
+def _is_too_large(column: pa.ChunkedArray, row_group_rows: int) -> bool:
+    """Whether the dictionary of a column is not to be handed on: all of it is written into each row group, where of
+    plain texts each group has its own.
+
+    Measured on a month of 1h of 1,000 tickers: a tenth of the file, and a third of the time of reading ten of them.
+    """
+    values = max((len(chunk.dictionary) for chunk in column.chunks), default=0)
+    return values * _ROWS_A_VALUE > row_group_rows
 
 
 def open_parquet(path: str, schema: pa.Schema, *, metadata: pq.FileMetaData | None = None) -> pq.ParquetFile:

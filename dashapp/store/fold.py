@@ -46,8 +46,8 @@ _PERIOD_UNIT = {"day": "D", "month": "M", "year": "Y"}
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """The buckets that new scores make at one resolution: rows of ENCODED_BUCKET_ROW_SCHEMA, its tickers encoded or
-    not, by period, ticker, scorer and start."""
+    """The buckets that new scores make at one resolution: rows of ENCODED_BUCKET_ROW_SCHEMA, by period, ticker, scorer
+    and start."""
 
     resolution: Resolution
     rows: pa.Table
@@ -77,11 +77,8 @@ def _bucket_starts(cursor: Cursor, minutes_us: Integers) -> list[Integers]:
 def joined(deltas: Iterable[Delta]) -> Delta:
     """The buckets of several dates of one period and resolution together."""
     parts = list(deltas)
-    rows = in_order(pa.concat_tables([part.rows for part in parts]).unify_dictionaries())
-    # A dictionary is written whole into every row group, and those of a month are small: 1,000 tickers' file grows by a
-    # tenth, and is read in a third more time. Of plain texts each group has its own.
-    place = rows.column_names.index("ticker")
-    return Delta(parts[0].resolution, rows.set_column(place, "ticker", rows.column("ticker").cast(pa.string())))
+    rows = pa.concat_tables([part.rows for part in parts]).unify_dictionaries()
+    return Delta(parts[0].resolution, in_order(rows))
 
 
 def by_period(delta: Delta) -> list[NewFile]:

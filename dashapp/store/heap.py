@@ -6,9 +6,11 @@ import contextlib
 import ctypes
 from collections.abc import Iterator
 
-# Parameters of mallopt, and where glibc's largest values for the first lie; <malloc.h> names them.
+# Parameters of mallopt, as <malloc.h> numbers them.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+# Larger blocks are the system's own, made anew each time: the most that glibc takes on 64 bits.
 _LARGEST_BLOCK_BYTES = 32 << 20
+# So much that is free at the end of a heap is kept.
 _KEPT_BYTES = 64 << 20
 
 

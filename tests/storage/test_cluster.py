@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ from tests.stores import (
     expected_buckets,
     nothing_is_few,
     open_store,
+    path_of,
     same_day_scores,
     shown_buckets,
     verification,
@@ -57,6 +59,31 @@ def dask() -> Iterator[LocalCluster]:
         silence_logs=50,
     ) as running:
         yield running
+
+
+def test_what_a_worker_has_made_is_durable_when_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process that commits cannot wait for it: it has not written it."""
+    store = open_store(tmp_path)
+    append(store, same_day_scores(40))
+    flushed: set[Path] = set()
+    fsync = os.fsync
+
+    def slow(descriptor: int) -> None:
+        path = path_of(descriptor)
+        time.sleep(0.05)
+        fsync(descriptor)
+        flushed.add(path)
+
+    monkeypatch.setattr(os, "fsync", slow)
+    work = cluster_module._Work(Settings(data_dir=tmp_path), store.buckets.table.version, 0, False, -(2**62))
+    files = [cluster_module._told(file) for file in store.scores.files_after(0)]
+
+    part = cluster_module._fold(work, "1970-01", files)
+    for period_kind in ("month", "year"):
+        part = cluster_module._gather(work, period_kind, [part])
+        made = {tmp_path / "buckets" / action.path for written in part.written for action in written.actions}
+        assert flushed >= made | {path.parent for path in made}
+    assert len(made) == 8
 
 
 def fill(store: Store, start: int, dates: Sequence[int] = DATES) -> None:

@@ -118,6 +118,6 @@ def test_who_commits_other_files_hears_nothing_of_a_flush_that_failed(
     disk.settle(["good", "never written"])
     disk.write([Unwritten("later", ROWS)], compression="none", settled=False)
 
-    with pytest.raises(StoreNotWritable, match="bad"):
-        disk.settle(["later", "bad"])
-    disk.settle(["bad"])  # told once
+    for names in (["later", "bad"], ["bad", "good"], ["bad"]):  # each time
+        with pytest.raises(StoreNotWritable, match="bad"):
+            disk.settle(names)

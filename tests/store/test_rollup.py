@@ -89,22 +89,6 @@ def test_only_the_buckets_of_new_scores_change(tmp_path: Path) -> None:
     assert without_tail(store) == expected_buckets(store)
 
 
-@pytest.mark.parametrize("sources", [1, 7, 8, 9, 16, 17, 31, 32, 33])
-def test_however_many_sources_there_are_each_bucket_has_its_own(tmp_path: Path, sources: int) -> None:
-    """Sets of sources are bits of numbers that are as narrow as can be, until there are too many."""
-    store = open_store(tmp_path)
-    draw = random.Random(sources)
-    for part in range(2):  # the second is merged into what the first has made
-        numbers = [*range(sources), *(draw.randrange(sources) for _ in range(60))]
-        rows = [
-            score(f"{part}-{row}", draw.randrange(5 * MINUTE_US), row, source=f"s{number}")
-            for row, number in enumerate(numbers)
-        ]
-        append(store, rows)
-        rollup(store)
-        assert without_tail(store) == expected_buckets(store)
-
-
 def test_dates_are_folded_together_until_they_are_worth_it_and_large_ones_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -332,20 +316,20 @@ def test_rows_of_every_file_are_by_ticker_scorer_and_start(
     assert without_tail(store) == expected_buckets(store)
 
 
-@pytest.mark.parametrize("sources", [1, 2, 31, 32, 33, 70])
+# Sets of sources are bits of numbers that are as narrow as can be, until there are too many.
+@pytest.mark.parametrize("sources", [1, 2, 8, 9, 16, 17, 31, 32, 33, 70])
 def test_sources_are_distinct_and_sorted_however_many_there_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sources: int
 ) -> None:
     monkeypatch.setattr(job, "_FEW_SCORES", 0)
     store = open_store(tmp_path)
     names = ["Z", "z", "ä", "\uffee", "😀", *(f"s{number}" for number in range(sources))][:sources]
-    append(
-        store,
-        [
-            score(f"i{row}", row * 7 * MINUTE_US, 0, ticker="AB"[row % 2], source=names[row * row % sources])
-            for row in range(300)
-        ],
-    )
+    draw = random.Random(sources)
+    rows = [
+        score(f"i{row}", row // 3 * 2 * MINUTE_US, 0, ticker="AB"[row % 2], source=draw.choice(names))
+        for row in range(300)
+    ]
+    append(store, [*rows, *(score(f"each {name}", 0, 0, source=name) for name in names)])
     rollup(store)
     assert without_tail(store) == expected_buckets(store)
 
